@@ -1,0 +1,56 @@
+# rackproof: two commands matter. `make demo` accepts a simulated rack, `make test` proves the code.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types contracts tests test-long lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "rackproof needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "no virtual environment could be made: on Debian, 'apt-get install python3-venv'" >&2; exit 2; }
+
+# The stamps make a second call install nothing. Hashes are checked for every file that pip takes.
+$(VENV)/.run-stamp: requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing locked dependencies (once)"
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev-stamp: requirements-dev.txt $(VENV)/.run-stamp
+	@echo "installing locked development tools (once)"
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.run-stamp ## accept a simulated rack end to end; leaves runs/<run-id>/
+	@$(BIN)/rackproof run --simulate bench4
+
+lint: $(VENV)/.dev-stamp ## ruff: style and errors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev-stamp ## mypy, strict
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev-stamp ## import contracts
+	$(BIN)/lint-imports
+
+tests: $(VENV)/.dev-stamp ## the tests alone
+	$(BIN)/python -m pytest tests
+
+test: lint types contracts tests ## everything that CI runs
+
+test-long: $(VENV)/.dev-stamp ## the long suites: every fault, twenty healthy seeds
+	$(BIN)/python -m pytest tests --long
+
+lock: $(VENV)/.dev-stamp ## resolve the lock files again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra fast pyproject.toml requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra fast --extra dev -c requirements.txt pyproject.toml requirements.in -o requirements-dev.txt
+
+clean: ## remove the environment and caches; runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

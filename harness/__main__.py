@@ -1,0 +1,16 @@
+"""Entry point of the `rackproof` command; `python -m harness` is the same."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    from harness.cli import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,307 @@
+"""The events of a run: what a journal may hold, and nothing else.
+
+Each event is a frozen dataclass of plain JSON values; `EVENTS` maps its name in the journal to its class. The journal
+is the only source of every report, so whatever a report must say has to be an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from harness.quantities import Value
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One step as collected: its id is unique in the run (`test_10_intake.py::test_identity[tray-03]`)."""
+
+    step: str
+    title: str
+    stage: str
+    device: str
+    """The one device it is about; empty for a step over the whole rack."""
+    measures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUsed:
+    """The limit a measurement was judged against, as plain values."""
+
+    key: str
+    unit: str
+    bounds: str
+    """As a person reads it: `≤ 85 degC`."""
+    source: str
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[Value, ...] | None = None
+    guard: float = 0.0
+    uncertainty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """First event. `definition` is `RackDefinition.as_json()`, `software` holds versions by package."""
+
+    durable: ClassVar[bool] = True
+    run_id: str
+    definition: dict[str, Any]
+    definition_digest: str
+    software: dict[str, str]
+    drivers: dict[str, str]
+    """Device to `driver/profile (tier)`."""
+    simulated: bool
+    operator: str
+    station: str
+    """Host name of the station."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The collected plan, before the first step."""
+
+    durable: ClassVar[bool] = True
+    plan: str
+    plan_digest: str
+    """SHA-256 over the plan's files."""
+    steps: tuple[PlannedStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    durable: ClassVar[bool] = True
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far a long step is: for the screen, never for the verdict. Rack seconds."""
+
+    durable: ClassVar[bool] = False
+    step: str
+    text: str
+    elapsed: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One measurement. `value` is None where there was nothing usable to record; then `judgement` is unjudged."""
+
+    durable: ClassVar[bool] = True
+    step: str
+    key: str
+    subject: str
+    value: Value | None
+    unit: str
+    at: str
+    quality: str
+    judgement: str
+    limit: LimitUsed
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFailed:
+    """A device could not be used as asked, within a step (or outside one: `step` empty). `error` is the class name."""
+
+    durable: ClassVar[bool] = True
+    step: str
+    device: str
+    error: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """`outcome`: completed, error (the plan's own fault or a crash), stopped (trip or operator), not_run."""
+
+    durable: ClassVar[bool] = True
+    step: str
+    outcome: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLost:
+    """A device stopped answering its telemetry; logged once, and `DeviceBack` once."""
+
+    durable: ClassVar[bool] = True
+    device: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBack:
+    durable: ClassVar[bool] = True
+    device: str
+    silent: float
+    """Wall seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSealed:
+    """A telemetry segment is complete and will never change. `file` is relative to the run directory."""
+
+    durable: ClassVar[bool] = True
+    file: str
+    sha256: str
+    samples: int
+    first: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file of evidence below `attachments/`, complete when this is written."""
+
+    durable: ClassVar[bool] = True
+    file: str
+    sha256: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tripped:
+    """An interlock fired. `blames`: rack or rig."""
+
+    durable: ClassVar[bool] = True
+    interlock: str
+    subject: str
+    value: Value | None
+    unit: str
+    bounds: str
+    blames: str
+    text: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyAction:
+    """One action of `make_safe` on one device, confirmed by reading back or not."""
+
+    durable: ClassVar[bool] = True
+    device: str
+    action: str
+    confirmed: bool
+    text: str
+    took: float
+    """Wall seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSafe:
+    """`make_safe` is over; `confirmed` only if every action was."""
+
+    durable: ClassVar[bool] = True
+    reason: str
+    confirmed: bool
+    unconfirmed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Somebody stopped the run: Ctrl-C, SIGTERM, a full disk."""
+
+    durable: ClassVar[bool] = True
+    by: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A remark worth keeping, without bearing on the verdict."""
+
+    durable: ClassVar[bool] = False
+    text: str
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """Last event. Advisory: the verdict is always folded again."""
+
+    durable: ClassVar[bool] = True
+    verdict: str
+
+
+Event = (
+    RunStarted
+    | Planned
+    | StepStarted
+    | Progressed
+    | Measured
+    | DeviceFailed
+    | StepFinished
+    | DeviceLost
+    | DeviceBack
+    | SegmentSealed
+    | Attached
+    | Tripped
+    | SafetyAction
+    | MadeSafe
+    | StopRequested
+    | Noted
+    | RunFinished
+)
+
+EVENTS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted,
+        Planned,
+        StepStarted,
+        Progressed,
+        Measured,
+        DeviceFailed,
+        StepFinished,
+        DeviceLost,
+        DeviceBack,
+        SegmentSealed,
+        Attached,
+        Tripped,
+        SafetyAction,
+        MadeSafe,
+        StopRequested,
+        Noted,
+        RunFinished,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the journal.
+
+    `wall` is UTC in ISO 8601, `rack` the rack time in UTC, `mono` the monotonic clock in seconds, `previous` the
+    SHA-256 of the line before (64 zeros for the first).
+    """
+
+    seq: int
+    wall: str
+    rack: str
+    mono: float
+    previous: str
+    event: Event
+
+
+def event_from_json(kind: str, body: dict[str, Any]) -> Event:
+    """Rebuild an event; raises ValueError on an unknown kind, missing or surplus field."""
+    if kind not in EVENTS:
+        raise ValueError(f"unknown event {kind!r}")
+    known = {f.name for f in fields(EVENTS[kind])}
+    if not set(body) <= known:
+        raise ValueError(f"{kind} has no field {sorted(set(body) - known)[0]!r}")
+    body = dict(body)
+    try:
+        if kind == "Planned":
+            body["steps"] = tuple(PlannedStep(**{**s, "measures": tuple(s["measures"])}) for s in body["steps"])
+        elif kind == "Measured":
+            limit = dict(body["limit"])
+            limit["allowed"] = None if limit.get("allowed") is None else tuple(limit["allowed"])
+            body["limit"] = LimitUsed(**limit)
+        elif kind == "MadeSafe":
+            body["unconfirmed"] = tuple(body["unconfirmed"])
+        return EVENTS[kind](**body)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{kind} is not well formed: {error}") from error

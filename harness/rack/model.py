@@ -1,0 +1,210 @@
+"""The model: what a conforming rack of one generation is.
+
+YAML, revisioned, owned by engineering. Everything a plan compares against stands here, with its source.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.quantities import Unit, Value
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Text = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+ROLES = ("compute_tray", "host", "console", "switch", "pdu", "power_shelf", "cdu")
+Role = Literal["compute_tray", "host", "console", "switch", "pdu", "power_shelf", "cdu"]
+
+
+class Frozen(BaseModel):
+    """Immutable, and strict about what it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PartSpec(Frozen):
+    """Parts of one kind in an assembly: how many, which part numbers are approved, and from whom."""
+
+    kind: Name
+    count: Annotated[int, Field(gt=0)]
+    manufacturer: Text
+    part_numbers: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+    def names(self) -> tuple[str, ...]:
+        """The places of these parts: `accelerator-0` … `accelerator-3`; PSUs and fans count from 1 as labelled."""
+        first = 1 if self.kind in ("psu", "fan", "pump") else 0
+        return tuple(f"{self.kind}-{number}" for number in range(first, first + self.count))
+
+
+class Assembly(Frozen):
+    """One kind of device as it is bought: its identity, parts and firmware baseline."""
+
+    manufacturer: Text
+    model: Text
+    part_numbers: Annotated[tuple[Text, ...], Field(min_length=1)]
+    parts: tuple[PartSpec, ...] = ()
+    firmware: dict[Name, Text] = {}
+    """Component to version; a component that names a part kind (`accelerator`) holds for each part of it."""
+
+
+class Slot(Frozen):
+    """A place in the rack. The first role carries the slot's own name; further ones append theirs: `tray-01-host`."""
+
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    assembly: Name
+
+
+class Cable(Frozen):
+    """One data cable: `a` on a tray (`tray-01/nic-0`), `b` on a switch (`switch-1/swp1`)."""
+
+    a: Text
+    b: Text
+    speed: Positive
+    """Gbit/s."""
+
+
+class PowerFeed(Frozen):
+    """One power cord: from an outlet (`pdu-a/1`) to a supply (`shelf-1/psu-1`)."""
+
+    outlet: Text
+    feeds: Text
+
+
+class CoolantSpec(Frozen):
+    """The coolant, with what heat is computed from: ρ = Σ density[i]·Tⁱ (kg/m³), cp = Σ specific_heat[i]·Tⁱ (J/kgK)."""
+
+    name: Text
+    density: Annotated[tuple[Finite, ...], Field(min_length=1)]
+    specific_heat: Annotated[tuple[Finite, ...], Field(min_length=1)]
+    source: Text
+
+    def heat(self, flow: float, supply: float, back: float) -> float:
+        """Heat carried away in watts, from flow (L/min) and the supply and return temperatures (degC)."""
+        mean = (supply + back) / 2
+        density = sum(c * mean**i for i, c in enumerate(self.density))
+        capacity = sum(c * mean**i for i, c in enumerate(self.specific_heat))
+        return flow / 60000.0 * density * capacity * (back - supply)
+
+
+class LimitSpec(Frozen):
+    """A limit as written: see `harness.limits.Limit`, which it becomes."""
+
+    unit: Unit
+    source: Text
+    min: Finite | None = None
+    max: Finite | None = None
+    equals: Value | None = None
+    by_definition: bool = False
+    recorded_only: bool = False
+    guard: NotNegative = 0.0
+    uncertainty: NotNegative | None = None
+
+
+class LoadSpec(Frozen):
+    """A load the plan may run: with which tool on the host, how long and how hard."""
+
+    kind: Literal["accelerator", "network"]
+    tool: Name
+    seconds: Positive
+    intensity: Fraction = 1.0
+
+
+class Interlock(Frozen):
+    """A condition watched throughout the run: a quantity of a role, the bounds it must stay in, and what follows.
+
+    `blames` says whose failing a trip is: the rack's (FAIL) or the rig's (ABORTED). `max_silence` (wall seconds) is how
+    long the quantity may go without a good reading, `when_silent` what that means: a trip blamed on the rig, or only a
+    record of the gap. `cut_power` says when `make_safe` switches the outlets off.
+    """
+
+    role: Role
+    quantity: Text
+    unit: Unit
+    min: Finite | None = None
+    max: Finite | None = None
+    blames: Literal["rack", "rig"]
+    max_silence: Positive
+    when_silent: Literal["trip", "record"]
+    cut_power: Literal["never", "when_cool", "at_once"]
+    advice: Text
+    source: Text
+
+
+class Sampling(Frozen):
+    """How often each role is sampled, in rack seconds; a profile's polling floor may slow it down."""
+
+    periods: dict[Role, Positive]
+    segment: Positive = 60.0
+    """Telemetry is sealed into a segment this often, in wall seconds."""
+
+
+class MakeSafe(Frozen):
+    """How the rack is made safe: when it counts as cool, and how long each action may take."""
+
+    cool_below: Finite
+    """degC, of every accelerator."""
+    cooling_time: Positive
+    """How long to wait for that at most, in rack seconds, before the outlets are cut all the same."""
+    action_time: Positive
+    """How long one action on one device may take, in wall seconds."""
+
+
+class Physics(Frozen):
+    """Constants of the simulated rack only; no check reads them."""
+
+    idle_power: Positive
+    """W, of one accelerator."""
+    full_power: Positive
+    """W, of one accelerator."""
+    tray_power: Positive
+    """W, of one tray without its accelerators (CPUs, memory, NICs)."""
+    liquid_share: Fraction
+    """Share of tray power (accelerators included) that goes to the coolant; the rest goes to air."""
+    plate_resistance: Positive
+    """K/W, junction to coolant, of a clean cold plate at nominal flow."""
+    plate_capacity: Positive
+    """J/K."""
+    plate_flow: Positive
+    """L/min through one cold plate at nominal pressure."""
+    loop_volume: Positive
+    """L."""
+    supply_setpoint: Finite
+    """degC."""
+    facility_temperature: Finite
+    """degC."""
+    exchanger_conductance: Positive
+    """W/K at nominal flow."""
+    switch_power: Positive
+    """W."""
+    bus_voltage: Positive
+    """V, DC."""
+    line_voltage: Positive
+    """V, AC."""
+
+
+class Model(Frozen):
+    """One generation of rack."""
+
+    schema_version: Literal[1]
+    name: Name
+    revision: Text
+    title: Text
+    assemblies: dict[Name, Assembly]
+    slots: dict[Name, Slot]
+    cable_map: tuple[Cable, ...]
+    power_map: tuple[PowerFeed, ...]
+    coolant: CoolantSpec
+    limits: dict[Text, LimitSpec]
+    durations: dict[Name, Positive]
+    """Rack seconds, by the names the plan uses."""
+    loads: dict[Name, LoadSpec]
+    interlocks: dict[Name, Interlock]
+    sampling: Sampling
+    make_safe: MakeSafe
+    physics: Physics

@@ -1,0 +1,217 @@
+"""The verdict: a pure fold over the journal, and the only place where it is decided.
+
+    FAIL          the rack fell short: a measurement failed, a declared one was not taken, an interlock blamed the rack
+    ABORTED       the run was stopped: by somebody, by an interlock blaming the rig, or it never finished
+    INCONCLUSIVE  the rig could not tell: a device did not answer, a value could not be judged, the plan broke
+    NOT_RUN       a planned step never started
+    PASS          every planned step ran and every measurement it declared was taken and passed
+
+The verdict of a run is the worst of its planned steps and of its trips, in that order of gravity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.journal import events as e
+from harness.limits import Judgement
+
+
+class Verdict(StrEnum):
+    """Verdicts, gravest first."""
+
+    FAIL = "FAIL"
+    ABORTED = "ABORTED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_RUN = "NOT_RUN"
+    PASS = "PASS"
+
+
+GRAVITY = tuple(Verdict)
+
+EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3, Verdict.ABORTED: 4, Verdict.NOT_RUN: 3}
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The gravest of `verdicts`; NOT_RUN where there are none, since nothing proven is never a pass."""
+    return min(verdicts, key=GRAVITY.index, default=Verdict.NOT_RUN)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What became of one planned step."""
+
+    planned: e.PlannedStep
+    verdict: Verdict
+    measurements: tuple[e.Measured, ...]
+    device_failures: tuple[e.DeviceFailed, ...]
+    missing: tuple[str, ...]
+    """Declared keys that were never measured."""
+    text: str
+    started: str = ""
+    """Rack time, ISO 8601; empty if it never started."""
+    finished: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """Everything that a report says of a run."""
+
+    run_id: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    started: e.RunStarted | None
+    plan: e.Planned | None
+    steps: tuple[StepResult, ...]
+    trips: tuple[e.Tripped, ...]
+    safety_actions: tuple[e.SafetyAction, ...]
+    made_safe: tuple[e.MadeSafe, ...]
+    stops: tuple[e.StopRequested, ...]
+    segments: tuple[e.SegmentSealed, ...]
+    attachments: tuple[e.Attached, ...]
+    lost_devices: tuple[e.DeviceLost, ...]
+    first: str
+    """Wall time of the first event, ISO 8601 UTC."""
+    last: str
+    complete: bool
+    """Whether the journal ends with RunFinished."""
+
+    @property
+    def failed(self) -> tuple[e.Measured, ...]:
+        """The measurements that failed."""
+        return tuple(m for step in self.steps for m in step.measurements if m.judgement == Judgement.FAIL)
+
+
+@dataclass(slots=True)
+class _Step:
+    planned: e.PlannedStep
+    measurements: list[e.Measured] = field(default_factory=list)
+    failures: list[e.DeviceFailed] = field(default_factory=list)
+    finish: e.StepFinished | None = None
+    started: str = ""
+    finished: str = ""
+
+
+def fold(entries: Iterable[e.Entry]) -> RunSummary:
+    """Derive the summary of a run, verdict included, from its journal. Pure: the same entries, the same result."""
+    everything = list(entries)
+    seen = [entry.event for entry in everything]
+    started = next((x for x in seen if isinstance(x, e.RunStarted)), None)
+    plan = next((x for x in seen if isinstance(x, e.Planned)), None)
+    steps = {planned.step: _Step(planned) for planned in plan.steps} if plan else {}
+    strays = [entry for entry in everything if not _file(entry, steps)]
+    results = tuple(_result(step) for step in steps.values())
+    trips = tuple(x for x in seen if isinstance(x, e.Tripped))
+    stops = tuple(x for x in seen if isinstance(x, e.StopRequested))
+    complete = bool(seen) and isinstance(seen[-1], e.RunFinished)
+    verdict, reasons = _decide(results, trips, stops, complete=complete, strays=bool(strays))
+    return RunSummary(
+        run_id=started.run_id if started else "",
+        verdict=verdict,
+        reasons=reasons,
+        started=started,
+        plan=plan,
+        steps=results,
+        trips=trips,
+        safety_actions=tuple(x for x in seen if isinstance(x, e.SafetyAction)),
+        made_safe=tuple(x for x in seen if isinstance(x, e.MadeSafe)),
+        stops=stops,
+        segments=tuple(x for x in seen if isinstance(x, e.SegmentSealed)),
+        attachments=tuple(x for x in seen if isinstance(x, e.Attached)),
+        lost_devices=tuple(x for x in seen if isinstance(x, e.DeviceLost)),
+        first=everything[0].wall if everything else "",
+        last=everything[-1].wall if everything else "",
+        complete=complete,
+    )
+
+
+def _file(entry: e.Entry, steps: dict[str, _Step]) -> bool:
+    """Put an entry with its step; False where it names a step that was never planned."""
+    event = entry.event
+    if not isinstance(event, e.StepStarted | e.Measured | e.DeviceFailed | e.StepFinished) or not event.step:
+        return True
+    step = steps.get(event.step)
+    if step is None:
+        return False
+    match event:
+        case e.StepStarted():
+            step.started = entry.rack
+        case e.Measured():
+            step.measurements.append(event)
+        case e.DeviceFailed():
+            step.failures.append(event)
+        case e.StepFinished():
+            step.finish = event
+            step.finished = entry.rack
+    return True
+
+
+def _result(step: _Step) -> StepResult:
+    taken = {m.key for m in step.measurements}
+    missing = tuple(key for key in step.planned.measures if key not in taken)
+    verdict, text = _judge_step(step, missing)
+    return StepResult(
+        step.planned,
+        verdict,
+        tuple(step.measurements),
+        tuple(step.failures),
+        missing,
+        text,
+        step.started,
+        step.finished,
+    )
+
+
+def _judge_step(step: _Step, missing: tuple[str, ...]) -> tuple[Verdict, str]:
+    failed = [m for m in step.measurements if m.judgement == Judgement.FAIL]
+    unjudged = [m for m in step.measurements if m.judgement not in tuple(Judgement) or m.judgement == "unjudged"]
+    if failed:
+        return Verdict.FAIL, f"{failed[0].subject}: {failed[0].key} is {failed[0].value}, {failed[0].limit.bounds}"
+    if not step.started:
+        return Verdict.NOT_RUN, "never started"
+    if step.finish is None:
+        return Verdict.ABORTED, "never finished"
+    if step.finish.outcome == "stopped":
+        return Verdict.ABORTED, step.finish.text
+    if step.failures:
+        return Verdict.INCONCLUSIVE, step.failures[0].text
+    if step.finish.outcome != "completed":
+        return Verdict.INCONCLUSIVE, step.finish.text
+    if missing:
+        return Verdict.FAIL, f"declared but never measured: {', '.join(missing)}"
+    if unjudged:
+        return Verdict.INCONCLUSIVE, f"{unjudged[0].subject}: {unjudged[0].key} could not be judged"
+    if not step.measurements:
+        return Verdict.INCONCLUSIVE, "nothing was measured"
+    return Verdict.PASS, ""
+
+
+def _decide(
+    results: tuple[StepResult, ...],
+    trips: tuple[e.Tripped, ...],
+    stops: tuple[e.StopRequested, ...],
+    *,
+    complete: bool,
+    strays: bool,
+) -> tuple[Verdict, tuple[str, ...]]:
+    found: list[tuple[Verdict, str]] = []
+    for trip in trips:
+        blamed = Verdict.ABORTED if trip.blames == "rig" else Verdict.FAIL
+        found.append((blamed, f"interlock {trip.interlock}: {trip.text}"))
+    found += [(Verdict.ABORTED, f"stopped by {stop.by}: {stop.text}") for stop in stops]
+    if not complete:
+        found.append((Verdict.ABORTED, "the run was interrupted: its journal has no end"))
+    if strays:
+        found.append((Verdict.INCONCLUSIVE, "the journal holds results of steps that were never planned"))
+    if not results:
+        found.append((Verdict.NOT_RUN, "no step was planned"))
+    for result in results:
+        if result.verdict is not Verdict.PASS:
+            found.append((result.verdict, f"{result.planned.title or result.planned.step}: {result.text}"))
+    if not found:
+        return Verdict.PASS, ()
+    verdict = worst(v for v, _ in found)
+    ordered = sorted(found, key=lambda pair: GRAVITY.index(pair[0]))
+    return verdict, tuple(dict.fromkeys(text for _, text in ordered))
