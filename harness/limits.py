@@ -66,7 +66,7 @@ def judge(reading: Reading, limit: Limit) -> Judgement:
     if not reading.usable:
         return Judgement.UNJUDGED
     if limit.allowed is not None:
-        return Judgement.PASS if any(_same(reading.value, each) for each in limit.allowed) else Judgement.FAIL
+        return _listed(reading, limit.unit, limit.allowed)
     if limit.by_definition:
         return Judgement.UNJUDGED
     if limit.recorded_only:
@@ -74,6 +74,14 @@ def judge(reading: Reading, limit: Limit) -> Judgement:
     if limit.minimum is None and limit.maximum is None:
         return Judgement.UNJUDGED
     return _bounded(reading, limit)
+
+
+def _listed(reading: Reading, unit: Unit, allowed: tuple[Value, ...]) -> Judgement:
+    try:
+        value = reading.to(unit).value
+    except ValueError:
+        return Judgement.UNJUDGED
+    return Judgement.PASS if any(_same(value, each) for each in allowed) else Judgement.FAIL
 
 
 def _same(left: Value, right: Value) -> bool:

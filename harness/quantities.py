@@ -80,7 +80,7 @@ class Reading:
         """Whether the value may be judged: good, and finite if a number."""
         if self.quality is not Quality.GOOD:
             return False
-        return not isinstance(self.value, float) or math.isfinite(self.value)
+        return isinstance(self.value, str | bool) or _finite(self.value)
 
     @property
     def number(self) -> float:
@@ -93,9 +93,17 @@ class Reading:
         """The same reading in another unit of the same quantity; raises ValueError where there is no conversion."""
         if unit is self.unit:
             return self
-        if isinstance(self.value, str | bool):
+        if isinstance(self.value, str | bool) or not _finite(self.value):
             raise ValueError(f"{self.unit} cannot be converted to {unit}")
         return replace(self, value=convert(float(self.value), self.unit, unit), unit=unit)
+
+
+def _finite(value: float | int) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # An integer beyond what a float can hold is no measurement.
+        return False
 
 
 def convert(value: float, unit: Unit, to: Unit) -> float:

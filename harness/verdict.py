@@ -48,7 +48,7 @@ class StepResult:
     measurements: tuple[e.Measured, ...]
     device_failures: tuple[e.DeviceFailed, ...]
     missing: tuple[str, ...]
-    """Declared keys that were never measured."""
+    """What was declared and never measured: `key`, or `key@subject`."""
     text: str
     started: str = ""
     """Rack time, ISO 8601; empty if it never started."""
@@ -143,13 +143,15 @@ def _file(entry: e.Entry, steps: dict[str, _Step]) -> bool:
         case e.DeviceFailed():
             step.failures.append(event)
         case e.StepFinished():
-            step.finish = event
+            # Of two ends the graver counts: nothing that comes later may make a step better.
+            if step.finish is None or step.finish.outcome == "completed":
+                step.finish = event
             step.finished = entry.rack
     return True
 
 
 def _result(step: _Step) -> StepResult:
-    taken = {m.key for m in step.measurements}
+    taken = {m.key for m in step.measurements} | {f"{m.key}@{m.subject}" for m in step.measurements}
     missing = tuple(key for key in step.planned.measures if key not in taken)
     verdict, text = _judge_step(step, missing)
     return StepResult(

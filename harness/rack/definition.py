@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeVar, get_args
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from harness.errors import PlanError
 from harness.limits import Limit
 from harness.rack.bay import Bay, Endpoint
-from harness.rack.model import Assembly, Cable, Frozen, LoadSpec, Model, PowerFeed, Role
+from harness.rack.model import Assembly, Cable, Frozen, LoadSpec, Model, PartSpec, PowerFeed, Role
 from harness.rack.suggest import did_you_mean
 
 T = TypeVar("T")
@@ -99,6 +99,54 @@ class RackDefinition:
         """A named load; raises PlanError."""
         return _named(self.model.loads, name, "load", self.model_file)
 
+    def parts(self) -> Iterator[tuple[str, PartSpec]]:
+        """Every part of the BOM: its place in the rack, and what is allowed there."""
+        for slot_name, slot in self.model.slots.items():
+            for part in self.model.assemblies[slot.assembly].parts:
+                for name in part.names():
+                    yield f"{slot_name}/{name}", part
+
+    def firmware(self) -> dict[str, str]:
+        """The firmware baseline: component in the rack (`tray-01/bmc`, `tray-01/accelerator-2`) to version."""
+        baseline: dict[str, str] = {}
+        for slot_name, slot in self.model.slots.items():
+            assembly = self.model.assemblies[slot.assembly]
+            kinds = {part.kind: part for part in assembly.parts}
+            for component, version in assembly.firmware.items():
+                names = kinds[component].names() if component in kinds else (component,)
+                baseline |= {f"{slot_name}/{name}": version for name in names}
+        return baseline
+
+    def subjects(self, per: str) -> tuple[str, ...]:
+        """What a measurement is made once for each of; raises PlanError on an unknown word.
+
+        A role (its slots), a part kind (`psu`, or `power_shelf/psu` for those of one role), every `part`, every
+        `numbered_part` and `branded_part` (those that can tell their part number, their maker), every `firmware`
+        component (all as `tray-01/accelerator-2`), every `cable` (by its switch end) or `feed` (by its outlet).
+        """
+        if per == "part":
+            return tuple(place for place, _ in self.parts())
+        if per == "numbered_part":
+            return tuple(place for place, part in self.parts() if part.part_numbers)
+        if per == "branded_part":
+            return tuple(place for place, part in self.parts() if part.manufacturer)
+        if per == "firmware":
+            return tuple(self.firmware())
+        if per == "cable":
+            return tuple(cable.b for cable in self.cables)
+        if per == "feed":
+            return tuple(feed.outlet for feed in self.feeds)
+        if per in get_args(Role):
+            return tuple(entry.slot for entry in self.role(per))
+        role, _, kind = per.rpartition("/")
+        slots = tuple(entry.slot for entry in self.role(role)) if role else tuple(self.model.slots)
+        found = tuple(place for place, part in self.parts() if part.kind == kind and place.partition("/")[0] in slots)
+        if not found:
+            kinds = sorted({part.kind for _, part in self.parts()})
+            known = [*get_args(Role), *kinds, "part", "numbered_part", "branded_part", "firmware", "cable", "feed"]
+            raise PlanError(f"nothing in this rack is a {per!r}{did_you_mean(per, known)}")
+        return found
+
     @property
     def cables(self) -> tuple[Cable, ...]:
         """The cable map."""
@@ -129,6 +177,17 @@ class RackDefinition:
         """SHA-256 over the canonical JSON of the whole definition."""
         text = json.dumps(self.as_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def offline_definition(model: Model, file: str) -> RackDefinition:
+    """A definition that reaches nothing, to check a plan against a model without a bay."""
+    devices = {
+        name: Endpoint(driver="offline", address="offline:")
+        for slot_name, slot in model.slots.items()
+        for name in slot_devices(slot_name, slot.roles)
+    }
+    bay = Bay(name="offline", site="-", station="-", devices=devices)
+    return RackDefinition(model, bay, Unit(serial="OFFLINE"), file, "", "")
 
 
 def slot_devices(slot: str, roles: tuple[Role, ...]) -> dict[str, Role]:

@@ -33,8 +33,10 @@ class PartSpec(Frozen):
 
     kind: Name
     count: Annotated[int, Field(gt=0)]
-    manufacturer: Text
-    part_numbers: Annotated[tuple[Text, ...], Field(min_length=1)]
+    manufacturer: str = ""
+    """Empty where such a part cannot tell its maker."""
+    part_numbers: tuple[Text, ...] = ()
+    """Approved part numbers; empty where such a part cannot tell its number, then presence and health are checked."""
 
     def names(self) -> tuple[str, ...]:
         """The places of these parts: `accelerator-0` … `accelerator-3`; PSUs and fans count from 1 as labelled."""
@@ -82,6 +84,8 @@ class CoolantSpec(Frozen):
     name: Text
     density: Annotated[tuple[Finite, ...], Field(min_length=1)]
     specific_heat: Annotated[tuple[Finite, ...], Field(min_length=1)]
+    liquid_share: Fraction
+    """Share of the rack's DC power that the coolant carries away by design; the rest goes to air."""
     source: Text
 
     def heat(self, flow: float, supply: float, back: float) -> float:

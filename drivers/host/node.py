@@ -1,0 +1,229 @@
+"""One compute host, in-band over SSH: who it is, its accelerators, its kernel log, and the loads it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from drivers.host.jobs import Jobs
+from drivers.inband import ParseError, dmesg, nvidia_smi
+from drivers.transports.ssh import Completed, SshWire
+from harness.capabilities import Accelerator, Identified, Job, Load, LogEntry
+from harness.errors import DeviceError, Misbehaved, Refused, Unsupported
+from harness.quantities import Channel, Quality, Reading, Sample, Unit
+
+POLLING_FLOOR = 0.5
+"""Wall seconds."""
+NOT_FOUND = 127
+PATHS = (
+    'PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"; export PATH; LC_ALL=C; export LC_ALL'
+)
+"""A login without a terminal finds no /usr/sbin; what comes first in the host's own PATH stays first."""
+_DMI = {
+    "manufacturer": "sys_vendor",
+    "model": "product_name",
+    "part_number": "product_sku",
+    "serial": "product_serial",
+    "firmware": "bios_version",
+}
+_UNSAID = frozenset({"", "none", "n/a", "not specified", "to be filled by o.e.m.", "default string", "unknown"})
+
+
+class Host:
+    """A Linux host. Its accelerators are named by their order on the PCI bus when it was opened."""
+
+    def __init__(self, device: str, wire: SshWire, jobs: Jobs, now: Callable[[], datetime], lease: float) -> None:
+        self._device = device
+        self._wire = wire
+        self._jobs = jobs
+        self._now = now
+        self._lease = lease
+        self._seats: dict[str, str] = {}
+        """PCI address to accelerator."""
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    @property
+    def polling_floor(self) -> float:
+        return POLLING_FLOOR
+
+    @property
+    def lease(self) -> float:
+        return self._lease
+
+    async def open(self) -> None:
+        """Log in and learn which accelerators the host sees; one that sees none is no error here."""
+        await self._wire.open()
+        try:
+            gpus = await self._gpus()
+        except (Misbehaved, Unsupported):
+            gpus = ()  # `accelerators()` says so, and there is no channel that could look healthy
+        ordered = sorted(gpus, key=lambda gpu: gpu.bus)
+        self._seats = {gpu.bus: f"accelerator-{number}" for number, gpu in enumerate(ordered)}
+
+    async def close(self) -> None:
+        """Hang up; never raises. Loads go on until their lease is over."""
+        self._jobs.forget()
+        await self._wire.close()
+
+    async def identify(self) -> Identified:
+        """Who the host says it is (SMBIOS, DSP0134, 7.2); host name and kernel stand in for model and firmware."""
+        asked = [f'echo {key}="$(cat /sys/class/dmi/id/{file} 2>/dev/null)"' for key, file in _DMI.items()]
+        done = await self._run("; ".join([*asked, 'echo name="$(uname -n)"', 'echo kernel="$(uname -r)"']))
+        told = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
+        said = {key: "" if told.get(key, "").strip().lower() in _UNSAID else told[key].strip() for key in _DMI}
+        return Identified(
+            manufacturer=said["manufacturer"],
+            model=said["model"] or told.get("name", ""),
+            part_number=said["part_number"],
+            serial=said["serial"],
+            firmware=said["firmware"] or told.get("kernel", ""),
+        )
+
+    async def accelerators(self) -> Sequence[Accelerator]:
+        """Every accelerator seen now or when the host was opened; one that has vanished has no good reading."""
+        gpus, now = {gpu.bus: gpu for gpu in await self._gpus()}, self._now()
+        seats = dict(self._seats)
+        for bus in sorted(set(gpus) - set(seats)):
+            seats[bus] = f"accelerator-{len(seats)}"
+        return tuple(_accelerator(name, gpus.get(bus), now) for bus, name in seats.items())
+
+    async def entries(self) -> Sequence[LogEntry]:
+        """The kernel log of the present boot. An entry's identity holds the boot, so a restart brings new ones."""
+        done = await self._run("cat /proc/sys/kernel/random/boot_id; cut -d ' ' -f 1 /proc/uptime; dmesg --json")
+        if done.exit_code != 0:
+            raise self._no_log(done)
+        boot, _, rest = done.out.partition("\n")
+        uptime, _, text = rest.partition("\n")
+        try:
+            up = float(uptime)
+            messages = dmesg.parse(text)
+        except ValueError as error:
+            raise self._garbled("read the kernel log", error, done) from error
+        return _log_entries(boot.strip(), up, messages, self._now())
+
+    def channels(self) -> Sequence[Channel]:
+        """The channels, fixed after `open`."""
+        kinds = (
+            ("accelerator.ecc.uncorrected", Unit.COUNT),
+            ("accelerator.power", Unit.WATT),
+            ("accelerator.temperature", Unit.CELSIUS),
+        )
+        return tuple(Channel(self._device, kind, unit, name) for kind, unit in kinds for name in self._seats.values())
+
+    async def sample(self) -> Sequence[Sample]:
+        """Read every channel once; what the tool does not say is BAD. Raises where the host does not answer."""
+        channels = self.channels()
+        if not channels:
+            return ()
+        try:
+            gpus = {self._seats.get(gpu.bus, ""): gpu for gpu in await self._gpus()}
+        except (Misbehaved, Unsupported):
+            gpus = {}
+        now = self._now()
+        return tuple(Sample(channel, _reading(channel, gpus, now)) for channel in channels)
+
+    async def start(self, load: Load) -> Job:
+        """Start a load, or find it started."""
+        return await self._jobs.start(load)
+
+    async def job(self, name: str) -> Job:
+        """What became of a load so far."""
+        return await self._jobs.job(name)
+
+    async def stop(self, name: str) -> Job:
+        """Kill a load; returns once nothing of it is left."""
+        return await self._jobs.stop(name)
+
+    async def stop_all(self) -> Sequence[Job]:
+        """Kill every load that Rackproof ever started here."""
+        return await self._jobs.stop_all()
+
+    async def renew(self) -> None:
+        """Extend the lease of all running loads."""
+        await self._jobs.renew()
+
+    async def _run(self, script: str) -> Completed:
+        """Run sh on the host; only for what may run twice."""
+        return await self._wire.run(f"/bin/sh -c {shlex.quote(f'{PATHS}; {script}')}", again=True)
+
+    async def _gpus(self) -> tuple[nvidia_smi.Gpu, ...]:
+        attempt = "ask nvidia-smi"
+        done = await self._run("nvidia-smi -q -x")
+        if done.exit_code == NOT_FOUND:
+            raise Unsupported(self._device, attempt, "the host has no nvidia-smi", "Install the accelerator's driver.")
+        if done.exit_code != 0:
+            said = (done.err or done.out).strip()[:300]
+            raise Misbehaved(
+                self._device,
+                attempt,
+                f"exit code {done.exit_code}: {said}",
+                "Read the kernel log for Xid.",
+                done.out[:2000],
+            )
+        try:
+            return nvidia_smi.parse(done.out)
+        except ParseError as error:
+            raise self._garbled(attempt, error, done) from error
+
+    def _garbled(self, attempt: str, error: ValueError, done: Completed) -> Misbehaved:
+        return Misbehaved(self._device, attempt, str(error), "Run the tool by hand on the host.", done.out[:2000])
+
+    def _no_log(self, done: Completed) -> DeviceError:
+        attempt, said = "read the kernel log", done.err.strip()[:300]
+        if "not permitted" in said.lower():
+            return Refused(self._device, attempt, said, "Let this user read it: sysctl kernel.dmesg_restrict=0.")
+        return Unsupported(
+            self._device, attempt, f"exit code {done.exit_code}: {said}", "Install util-linux 2.38 or newer."
+        )
+
+
+def _accelerator(name: str, gpu: nvidia_smi.Gpu | None, now: datetime) -> Accelerator:
+    if gpu is None:
+        none = Reading(math.nan, Unit.CELSIUS, now, Quality.BAD)
+        return Accelerator(name, "", "", none, Reading(math.nan, Unit.WATT, now, Quality.BAD), None, None, None)
+    throttled = None if gpu.throttled is None else Reading(gpu.throttled, Unit.MILLISECOND, now)
+    return Accelerator(
+        name=name,
+        serial=gpu.serial,
+        part_number=gpu.part_number,
+        temperature=_of(gpu.temperature, Unit.CELSIUS, now),
+        power=_of(gpu.power, Unit.WATT, now),
+        ecc_uncorrected=gpu.ecc_uncorrected,
+        ecc_corrected=gpu.ecc_corrected,
+        throttled_thermal=throttled,
+    )
+
+
+def _reading(channel: Channel, gpus: Mapping[str, nvidia_smi.Gpu], now: datetime) -> Reading:
+    gpu = gpus.get(channel.part)
+    if gpu is None:
+        return _of(None, channel.unit, now)
+    if channel.quantity == "accelerator.temperature":
+        return _of(gpu.temperature, channel.unit, now)
+    return _of(gpu.power if channel.quantity == "accelerator.power" else gpu.ecc_uncorrected, channel.unit, now)
+
+
+def _of(value: float | None, unit: Unit, now: datetime) -> Reading:
+    return Reading(math.nan, unit, now, Quality.BAD) if value is None else Reading(value, unit, now)
+
+
+def _log_entries(
+    boot: str, uptime: float, messages: Sequence[dmesg.KernelMessage], now: datetime
+) -> tuple[LogEntry, ...]:
+    """Entries with instants by the host's uptime, none later than now; equal messages of one instant are numbered."""
+    found: list[LogEntry] = []
+    seen: dict[str, int] = {}
+    for each in messages:
+        digest = hashlib.sha256(each.text.encode(errors="replace")).hexdigest()[:12]
+        ident = f"{boot}/{each.time:.6f}/{digest}"
+        seen[ident] = seen.get(ident, 0) + 1
+        age = max(0.0, min(uptime - each.time, uptime))
+        at = now - timedelta(seconds=age)
+        found.append(LogEntry(f"{ident}/{seen[ident]}", at, each.severity, each.text))
+    return tuple(found)

@@ -1,0 +1,262 @@
+"""Modbus RTU: one worker thread for one bus, silence kept between frames, and no late answer ever taken for another.
+
+RTU has no transaction number: an answer that comes after the time-out looks like the answer to the next request of the
+same length (measured with pymodbus, which then returns it). So after any failure the bus is emptied until it is quiet,
+a silent unit is left alone for twice the time-out, and then asked something of another length first: once *that* is
+answered, nothing older can still come, for a unit answers in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import weakref
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import serial
+from pymodbus import ModbusException
+from pymodbus.client import ModbusSerialClient
+from pymodbus.exceptions import ConnectionException
+
+from drivers.transports.modbus_wire import (
+    MOST_REGISTERS,
+    Counters,
+    Fault,
+    Spoiled,
+    classify,
+    registers_of,
+    translated,
+)
+
+_LEAST_SILENCE = 0.003
+"""Wall seconds between two frames; V1.02, 2.5.1.1 asks for 3.5 characters, adapters for 2 … 3 ms."""
+_QUIET = 0.05
+"""Wall seconds without an octet after which the bus counts as quiet."""
+_PATIENCE = 2
+"""Silences in a row after which a unit is asked only once a read."""
+_EMPTYING = 2.0
+"""Wall seconds after which a bus that never falls quiet is given up for this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusSettings:
+    """One serial bus. `port` is a device path or a pyserial URL; `timeout` in wall seconds, beside the reply's time."""
+
+    port: str
+    baud: int
+    parity: str
+    stopbits: int
+    timeout: float
+
+    @property
+    def character(self) -> float:
+        """Seconds that one character takes on the wire."""
+        return (9 + (self.parity != "N") + self.stopbits) / self.baud
+
+
+class Bus:
+    """One serial port with its worker thread, shared by every device on it."""
+
+    def __init__(self, settings: BusSettings) -> None:
+        self.settings = settings
+        self._client: ModbusSerialClient | None = None
+        self._worker: ThreadPoolExecutor | None = None
+        self._users: set[int] = set()
+        self._heard = bytearray()
+        self._free_at = 0.0
+        self._owed: defaultdict[int, set[int]] = defaultdict(set)
+        """By unit: the lengths of requests whose answers may still come."""
+        self._held: dict[int, float] = {}
+        """By unit: when it may be asked again after a failure."""
+        self._dead: defaultdict[int, int] = defaultdict(int)
+        """By unit: silences in a row."""
+        self._counters: dict[int, Counters] = {}
+
+    def join(self, user: int) -> None:
+        """Another user of this bus; the last one to `release` it closes the port."""
+        self._users.add(user)
+
+    @property
+    def retired(self) -> bool:
+        """Whether everybody who used it has gone."""
+        return not self._users
+
+    def counters(self, unit: int) -> Counters:
+        """What became of the exchanges with one unit."""
+        return self._counters.get(unit, Counters())
+
+    async def read(self, user: int, unit: int, address: int, count: int) -> tuple[int, ...]:
+        """`count` registers; raises Spoiled when the second attempt failed too."""
+        self.join(user)
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"bus {self.settings.port}")
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._read, unit, address, count)
+
+    async def release(self, user: int) -> None:
+        """The last user to go closes the port."""
+        self._users.discard(user)
+        worker = self._worker
+        if self._users or worker is None:
+            return
+        self._worker = None
+        await asyncio.get_running_loop().run_in_executor(worker, self._close)
+        worker.shutdown(wait=False)
+
+    def _read(self, unit: int, address: int, count: int) -> tuple[int, ...]:
+        try:
+            return self._attempt(unit, address, count)
+        except Spoiled as first:
+            # A unit that was dead before is not waited for twice: the others on the bus have to be read, too.
+            if first.fault in (Fault.EXCEPTION, Fault.NO_PORT) or self._dead[unit] > _PATIENCE:
+                raise
+        return self._attempt(unit, address, count)
+
+    def _attempt(self, unit: int, address: int, count: int) -> tuple[int, ...]:
+        if self._owed[unit]:
+            self._fence(unit, address)
+        return self._exchange(unit, address, count)
+
+    def _fence(self, unit: int, address: int) -> None:
+        """Returns once nothing that was asked of this unit before can still be answered."""
+        for last in (False, True):
+            length = next(n for n in range(1, MOST_REGISTERS + 1) if n not in self._owed[unit])
+            try:
+                self._exchange(unit, address, length)
+            except Spoiled as spoiled:
+                if spoiled.fault is not Fault.EXCEPTION:
+                    if last or spoiled.fault is not Fault.GARBAGE:
+                        raise
+                    continue  # that was the late answer itself; ask again
+            self._owed[unit].clear()
+            return
+
+    def _exchange(self, unit: int, address: int, count: int) -> tuple[int, ...]:
+        fault: Fault | None = None
+        try:
+            client = self._opened(count)
+            time.sleep(max(0.0, max(self._free_at, self._held.pop(unit, 0.0)) - time.monotonic()))
+            self._heard.clear()
+            self._owed[unit].add(count)
+            answer = client.read_holding_registers(address, count=count, device_id=unit)
+            registers = registers_of(answer, count, bytes(self._heard))
+        except Spoiled as spoiled:
+            fault = spoiled.fault
+            if spoiled.code:
+                self._owed[unit].discard(count)
+            raise
+        except (ConnectionException, OSError, serial.SerialException) as error:
+            self._close()
+            fault = Fault.NO_PORT
+            raise Spoiled(fault, f"port {self.settings.port} cannot be used: {error}") from error
+        except ModbusException as error:
+            heard = classify(bytes(self._heard), unit, self.settings.timeout)
+            fault = heard.fault
+            raise heard from error
+        else:
+            self._owed[unit].discard(count)
+            return registers
+        finally:
+            if fault in (Fault.SILENCE, Fault.CRC, Fault.GARBAGE):
+                self._empty()
+                if fault is not Fault.CRC:
+                    self._held[unit] = time.monotonic() + 2 * self.settings.timeout
+            self._free_at = time.monotonic() + max(3.5 * self.settings.character, _LEAST_SILENCE)
+            self._dead[unit] = self._dead[unit] + 1 if fault is Fault.SILENCE else 0
+            self._counters[unit] = self.counters(unit).plus(fault)
+
+    def _opened(self, count: int) -> ModbusSerialClient:
+        settings = self.settings
+        if self._client is None:
+            self._client = ModbusSerialClient(
+                settings.port,
+                baudrate=settings.baud,
+                parity="N" if _is_pseudo_terminal(settings.port) else settings.parity,
+                stopbits=settings.stopbits,
+                timeout=settings.timeout,
+                retries=0,
+                trace_packet=self._listen,
+            )
+        # The reply takes its time on the wire beside the unit's own.
+        self._client.comm_params.timeout_connect = settings.timeout + (5 + 2 * count) * settings.character
+        if not self._client.connect():
+            self._client = None
+            reason = "it does not exist, is in use by another program, or may not be opened"
+            raise Spoiled(Fault.NO_PORT, f"port {settings.port} cannot be opened: {reason}")
+        return self._client
+
+    def _empty(self) -> None:
+        """Stay silent and discard what comes, until the bus is quiet."""
+        line = self._client.socket if self._client else None
+        if line is None:
+            return
+        quiet_since = started = time.monotonic()
+        try:
+            while (now := time.monotonic()) - quiet_since < _QUIET and now - started < _EMPTYING:
+                if waiting := line.in_waiting:
+                    line.read(waiting)
+                    quiet_since = time.monotonic()
+                time.sleep(_LEAST_SILENCE)
+        except (OSError, serial.SerialException):
+            self._close()
+
+    def _listen(self, sending: bool, packet: bytes) -> bytes:
+        if not sending:
+            # pymodbus hands over what it has not used yet, the new octets at the end.
+            grown = packet.startswith(bytes(self._heard))
+            self._heard[:] = packet if grown else bytes(self._heard) + packet
+        return packet
+
+    def _close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()  # type: ignore[no-untyped-call]
+
+
+class RtuLink:
+    """One device's share of a serial bus; it may hold several units."""
+
+    def __init__(self, device: str, bus: Bus) -> None:
+        self._device = device
+        self._bus = bus
+        bus.join(id(self))
+
+    async def read(self, unit: int, address: int, count: int) -> tuple[int, ...]:
+        if not 1 <= count <= MOST_REGISTERS:
+            raise ValueError(f"{count} registers do not fit into one request")
+        try:
+            return await self._bus.read(id(self), unit, address, count)
+        except Spoiled as spoiled:
+            attempted = f"Modbus read of {count} registers from {address}, unit {unit}"
+            raise translated(self._device, attempted, spoiled, f"bus {self._bus.settings.port}") from spoiled
+
+    def counters(self, unit: int) -> Counters:
+        return self._bus.counters(unit)
+
+    async def close(self) -> None:
+        await self._bus.release(id(self))
+
+
+def _is_pseudo_terminal(port: str) -> bool:
+    """Whether this is a Unix98 pty: it has no parity, and Linux answers EINVAL to whoever asks for one."""
+    try:
+        return os.major(os.stat(port).st_rdev) in range(136, 144)  # Linux, devices.txt
+    except OSError:
+        return False
+
+
+# A serial port is one thing in a process whoever asks for it, and two devices on one wire must share its worker thread;
+# connections cannot carry it. Weak: a bus lives as long as a link to it.
+_BUSES: weakref.WeakValueDictionary[str, Bus] = weakref.WeakValueDictionary()
+
+
+def share_bus(settings: BusSettings) -> Bus:
+    """The bus on this port, made where there is none; raises ValueError where it is known with other settings."""
+    bus = _BUSES.get(settings.port)
+    if bus is None or bus.retired:
+        bus = _BUSES[settings.port] = Bus(settings)
+    elif bus.settings != settings:
+        raise ValueError(f"another device uses {settings.port} with other speed, parity, stop bits or time-out")
+    return bus

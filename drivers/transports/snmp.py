@@ -1,0 +1,197 @@
+"""SNMP transport: reads with one retry, writes never retried, every failure translated.
+
+Standards: RFC 3416 (protocol operations), RFC 3414 and 7860 (user-based security), RFC 3826 (AES). Reads go by
+gufo-snmp where it is installed and by pysnmp where not; an attempt that failed is repeated once, by pysnmp, over a
+fresh engine where v3 had an old one: the unit may have been replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+from drivers.transports.address import (
+    check_options,
+    host_and_port,
+    number_option,
+    required_secret,
+    split_address,
+    word_option,
+    wrong,
+)
+from drivers.transports.snmp_engine import AUTH_PROTOCOLS, PRIVACY_PROTOCOLS, EngineWire
+from drivers.transports.snmp_fast import fast_wire
+from drivers.transports.snmp_wire import Agent, Column, Credentials, ExchangeFailed, Failure, Oid, Value, Wire, dotted
+from harness.connection import Connection
+from harness.errors import DeviceError, Misbehaved, Refused, Unreachable, Unsupported
+
+__all__ = ["OPTIONS", "Oid", "SnmpLink", "Value", "connect_snmp"]
+
+OPTIONS = ("version", "auth_protocol", "privacy_protocol", "timeout", "fast")
+T = TypeVar("T")
+
+_REQUESTS = 1000
+"""Requests that one walk may take; a table that needs more does not end."""
+_WALK_DEADLINE = 20.0
+"""Wall seconds that one walk may take in all."""
+_SLACK = 0.5
+"""Wall seconds beyond the time-out: pysnmp looks at its timers every half second."""
+
+
+def connect_snmp(connection: Connection, *, repetitions: int = 20, block: int = 20, concurrency: int = 1) -> SnmpLink:
+    """A link to the agent of this connection; the network is not touched. Raises DefinitionError.
+
+    `repetitions` are rows a GETBULK, `block` values a GET, `concurrency` reads in flight: what the profile knows.
+    """
+    host, port = host_and_port(connection, split_address(connection, ["snmp"]), 161)
+    timeout = number_option(connection, "timeout", 1.0, 0.05, 60.0)
+    agent = Agent(host, port, _credentials(connection), timeout, repetitions)
+    wires: list[Wire] = [] if connection.options.get("fast") is False else [*filter(None, [fast_wire(agent)])]
+    return SnmpLink(connection.device, agent, wires, block=block, concurrency=concurrency)
+
+
+def _credentials(connection: Connection) -> Credentials:
+    version = int(number_option(connection, "version", 3, 2, 3))
+    if version == 2:
+        return Credentials(2, community=required_secret(connection, "community"))
+    if not connection.user:
+        raise wrong(connection, "user", "SNMP v3 needs a user; for v2c set `options: {version: 2}`")
+    auth, privacy = required_secret(connection, "auth"), required_secret(connection, "privacy")
+    for secret in (auth, privacy):
+        if len(secret.reveal()) < 8:
+            raise wrong(connection, "secrets", f"{secret.name!r} is shorter than 8 characters (RFC 3414, 11.2)")
+    return Credentials(
+        3,
+        user=connection.user,
+        auth=auth,
+        auth_protocol=word_option(connection, "auth_protocol", "SHA256", AUTH_PROTOCOLS),
+        privacy=privacy,
+        privacy_protocol=word_option(connection, "privacy_protocol", "AES128", PRIVACY_PROTOCOLS),
+    )
+
+
+def check_snmp_options(connection: Connection, *extra: str) -> None:
+    """Raises DefinitionError on options that neither this transport nor the driver (`extra`) knows."""
+    check_options(connection, (*OPTIONS, *extra))
+
+
+class SnmpLink:
+    """One SNMP agent. Reads are retried once, writes never; every call ends within a deadline."""
+
+    def __init__(self, device: str, agent: Agent, wires: Sequence[Wire], *, block: int, concurrency: int) -> None:
+        self._device = device
+        self._agent = agent
+        self._engine = EngineWire(agent)
+        self._wires: tuple[Wire, ...] = (*wires, self._engine) if wires else (self._engine, self._engine)
+        self._block = block
+        self._reading = asyncio.Semaphore(concurrency if not wires else 1)  # a gufo session is one conversation
+
+    async def get(self, oids: Iterable[Oid]) -> dict[Oid, Value]:
+        """The values of these OIDs; None where the agent has no such object. Raises DeviceError."""
+        wanted = list(dict.fromkeys(oids))
+        found: dict[Oid, Value] = {}
+        for start in range(0, len(wanted), self._block):
+            part = wanted[start : start + self._block]
+            deadline = self._agent.timeout * (2 if self._agent.credentials.version == 3 else 1) + _SLACK
+            attempted = f"SNMP GET {dotted(part[0])}" + (f" and {len(part) - 1} more" if len(part) > 1 else "")
+
+            async def get(wire: Wire, part: list[Oid] = part) -> dict[Oid, Value]:
+                answers = await wire.get(part)
+                missing = [oid for oid in part if answers[oid] is None]
+                if missing and wire is not self._engine:
+                    # gufo-snmp shows an error-status as if the objects were not there; pysnmp tells which it is.
+                    answers |= await self._engine.get(missing)
+                return answers
+
+            found |= await self._read(attempted, get, deadline)
+        return found
+
+    async def walk(self, columns: Iterable[Oid]) -> dict[Oid, dict[Oid, Value]]:
+        """These columns whole, each as index to value; empty where the agent has none of it. Raises DeviceError."""
+        cursors = [Column(oid) for oid in columns]
+        if not cursors:
+            return {}
+
+        async def walk(wire: Wire) -> None:
+            # A second attempt goes on where the first one stopped; only pysnmp can start in mid-column.
+            if wire is not self._engine and not any(cursor.rows for cursor in cursors):
+                await wire.walk(cursors, _REQUESTS)
+                for cursor in cursors:
+                    cursor.done = False
+                # gufo-snmp shows an error in mid-table as its end: one look behind each end tells.
+                await self._engine.walk(cursors, _REQUESTS, repetitions=1)
+            else:
+                await self._engine.walk(cursors, _REQUESTS)
+
+        await self._read(f"SNMP walk of {dotted(cursors[0].oid)}", walk, _WALK_DEADLINE)
+        return {cursor.oid: cursor.rows for cursor in cursors}
+
+    async def set(self, oid: Oid, value: int) -> None:
+        """Write one INTEGER, once; the caller reads it back. Raises DeviceError."""
+        attempted = f"SNMP SET {dotted(oid)} = {value}"
+        try:
+            async with asyncio.timeout(self._agent.timeout * 2 + _SLACK):
+                await self._engine.set(oid, value)
+        except TimeoutError:
+            self._engine.reset()
+            raise Unreachable(
+                self._device, attempted, "no answer; it may have been done or not", self._silence_advice()
+            ) from None
+        except ExchangeFailed as failed:
+            raise self._translated(attempted, failed) from failed
+
+    async def close(self) -> None:
+        """Release sockets and engine; may be called twice."""
+        for wire in dict.fromkeys(self._wires):
+            wire.close()
+
+    async def _read(self, attempted: str, exchange: Callable[[Wire], Awaitable[T]], deadline: float) -> T:
+        failed: ExchangeFailed | None = None
+        async with self._reading:
+            for wire in self._wires:
+                try:
+                    async with asyncio.timeout(deadline):
+                        return await exchange(wire)
+                except TimeoutError:
+                    # What was heard before says more than silence now.
+                    failed = failed or ExchangeFailed(Failure.SILENT, f"no answer within {self._agent.timeout:g} s")
+                except OSError as error:
+                    failed = failed or ExchangeFailed(Failure.SILENT, str(error))
+                except ExchangeFailed as seen:
+                    failed = seen
+                    if wire is self._engine and seen.failure in (Failure.REFUSED, Failure.UNSUPPORTED):
+                        break  # the fast way words its failures too broadly to stop at
+                except BaseException:
+                    # Cancelled in mid-exchange: a late answer must find nobody who waits for another one.
+                    self._reset()
+                    raise
+                self._reset()
+        raise self._translated(attempted, failed or ExchangeFailed(Failure.SILENT, "no answer"))
+
+    def _reset(self) -> None:
+        for wire in self._wires:
+            wire.reset()
+
+    def _translated(self, attempted: str, failed: ExchangeFailed) -> DeviceError:
+        if failed.failure is Failure.SILENT:
+            return Unreachable(self._device, attempted, failed.seen, self._silence_advice())
+        if failed.failure is Failure.REFUSED:
+            return Refused(self._device, attempted, failed.seen, self._refusal_advice())
+        if failed.failure is Failure.UNSUPPORTED:
+            return Unsupported(self._device, attempted, failed.seen, "Check that the profile fits this device")
+        advice = "Restart the device's SNMP agent; if it stays, record the exchange and report its firmware"
+        return Misbehaved(self._device, attempted, failed.seen, advice)
+
+    def _silence_advice(self) -> str:
+        secret = "a wrong community" if self._agent.credentials.version == 2 else "a wrong privacy key"
+        return (
+            f"Check power, cable and address {self._agent.host}:{self._agent.port}, and the agent's access list; "
+            f"{secret} looks the same"
+        )
+
+    def _refusal_advice(self) -> str:
+        if self._agent.credentials.version == 2:
+            return "Check that this community may do so; it was not tried again"
+        user = self._agent.credentials.user
+        return f"Check user {user!r}, its authentication key and protocol, and its rights; it was not tried again"

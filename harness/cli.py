@@ -1,0 +1,135 @@
+"""The command line: parse, hand over to one command, turn errors into one clear message and an exit code.
+
+    0 PASS · 1 FAIL (or a verification that failed) · 2 wrong definition or usage · 3 INCONCLUSIVE · 4 ABORTED
+
+Nothing heavy is imported here, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+USAGE = 2
+ABORTED = 4
+EXAMPLES = {
+    "run": "rackproof run --simulate bench4 --fault tray-03.cold_plate.clogged=2.0\n"
+    "  rackproof run --model bench4 --bay bay-07.yaml --serial RK-2026-0117",
+    "plan": "rackproof plan --model bench4",
+    "simulate": "rackproof simulate bench4 --bay-out bay.yaml --fault pdu-a.outlets.swapped\n"
+    "  rackproof simulate --list-faults",
+    "verify": "rackproof verify runs/20261122T101500Z-RK-2026-0117-3fa9 --root root.pem",
+    "report": "rackproof report runs/20261122T101500Z-RK-2026-0117-3fa9",
+    "doctor": "rackproof doctor --bay bay-07.yaml",
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; no traceback reaches a user for anything a user can cause."""
+    parsed = _parser().parse_args(arguments)
+    command = importlib.import_module(f"harness.commands.{parsed.command}")
+    from harness.errors import RackproofError
+
+    try:
+        code: int = command.execute(parsed)
+    except RackproofError as error:
+        print(f"rackproof {parsed.command}: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        code = USAGE
+    except KeyboardInterrupt:
+        print(f"rackproof {parsed.command}: stopped", file=sys.stderr)  # noqa: T201
+        code = ABORTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rackproof",
+        description="Accept an assembled AI rack: compute, links, power and cooling in one plan, a signed verdict.",
+        epilog=_epilog("run"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _run(_command(commands, "run", "accept a rack, or a simulated one"))
+    _plan(_command(commands, "plan", "show a plan without touching a rack: steps, and which limit each one judges"))
+    _simulate(_command(commands, "simulate", "keep a simulated rack standing and print the bay file to reach it"))
+    _verify(_command(commands, "verify", "check a run's signatures, digests and verdict"))
+    _report(_command(commands, "report", "derive a run's reports again from its journal"))
+    _doctor(_command(commands, "doctor", "check this station"))
+    return parser
+
+
+def _epilog(name: str) -> str:
+    return f"example:\n  {EXAMPLES[name]}"
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=_epilog(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group("what to accept")
+    one = what.add_mutually_exclusive_group(required=True)
+    one.add_argument("--simulate", metavar="MODEL", help="a simulated rack of this model (a name or a file)")
+    one.add_argument("--model", metavar="MODEL", help="the model of the docked rack (a name or a file)")
+    what.add_argument("--bay", metavar="FILE", help="where the rack is docked")
+    what.add_argument("--serial", metavar="SERIAL", help="the rack's serial, as scanned")
+    what.add_argument("--plan", metavar="DIR", help="another plan than the shipped one")
+    what.add_argument("--order", default="", metavar="NUMBER", help="order number, for the certificate")
+    what.add_argument("--customer", default="", metavar="NAME", help="customer, for the certificate")
+    what.add_argument("--operator", default="", metavar="NAME", help="who runs it, for the certificate")
+    simulation = parser.add_argument_group("simulation")
+    simulation.add_argument("--fault", action="append", default=[], metavar="SPEC", help="put a fault into the rack")
+    simulation.add_argument("--seed", type=int, default=1, metavar="N", help="of sensors and serials (default 1)")
+    simulation.add_argument("--pace", type=float, metavar="P", help="rack seconds per wall second (default 30)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--runs", default="runs", metavar="DIR", help="where run directories are made (default runs)")
+    output.add_argument("--json", action="store_true", help="print one JSON object as the last line of standard output")
+    output.add_argument("--metrics-port", type=int, metavar="PORT", help="export the live state on loopback")
+    output.add_argument("--keys", metavar="DIR", help="signing keys (default: demo keys, made once)")
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", nargs="?", metavar="DIR", help="the plan (default: the shipped one)")
+    parser.add_argument("--model", required=True, metavar="MODEL", help="model to check the plan against")
+    parser.add_argument("--json", action="store_true", help="print the plan as one JSON object")
+
+
+def _simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="a model's name or file")
+    parser.add_argument("--fault", action="append", default=[], metavar="SPEC", help="put a fault into the rack")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of sensors and serials (default 1)")
+    parser.add_argument("--pace", type=float, default=1.0, metavar="P", help="rack seconds per wall second (default 1)")
+    parser.add_argument("--bay-out", metavar="FILE", help="write the bay file here (default: a temporary folder)")
+    parser.add_argument("--list-faults", action="store_true", help="list the faults and end")
+    parser.add_argument("--json", action="store_true", help="with --list-faults: a JSON list")
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="DIR", help="the run directory")
+    parser.add_argument("--root", metavar="FILE", help="the root certificate you trust (default: the one in DIR)")
+    parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="DIR", help="the run directory")
+    parser.add_argument("--keys", metavar="DIR", help="signing keys (default: demo keys)")
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bay", metavar="FILE", help="also check that this bay file loads and its secrets are there")
+    parser.add_argument("--model", metavar="MODEL", help="the model for --bay")

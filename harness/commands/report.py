@@ -1,0 +1,26 @@
+"""`rackproof report`: derive the reports of a run again from its journal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from harness.errors import DefinitionError
+from harness.journal.reader import CorruptJournal
+from harness.running import write_reports
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Write every derived file again and say which."""
+    folder = Path(arguments.run)
+    if not (folder / "journal.jsonl").is_file():
+        raise DefinitionError(f"there is no run in {folder}: it has no journal.jsonl")
+    try:
+        written = write_reports(folder, Path(arguments.keys) if arguments.keys else None)
+    except CorruptJournal as error:
+        sys.stderr.write(f"rackproof report: {error}. Nothing was derived from it.\n")
+        return 1
+    for path in written:
+        sys.stdout.write(f"written: {path}\n")
+    return 0

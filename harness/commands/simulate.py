@@ -1,0 +1,33 @@
+"""`rackproof simulate`: keep a simulated rack standing until it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+
+from harness.errors import DefinitionError
+from harness.rack.load import model_path
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the simulated rack's own process in the foreground and return its exit code."""
+    command = [sys.executable, "-m", "fixtures"]
+    if arguments.list_faults:
+        command += ["--list-faults", *(["--json"] if arguments.json else [])]
+    elif not arguments.model:
+        raise DefinitionError("simulate needs a MODEL, or --list-faults")
+    else:
+        command += [str(model_path(arguments.model)), "--seed", str(arguments.seed), "--pace", str(arguments.pace)]
+        command += ["--parent-pid", str(os.getpid())]
+        for fault in arguments.fault:
+            command += ["--fault", fault]
+        if arguments.bay_out:
+            command += ["--bay-out", arguments.bay_out]
+    process = subprocess.Popen(command)  # noqa: S603 - our own interpreter and package
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # the simulator got it as well and is ending by itself

@@ -1,0 +1,237 @@
+"""What a plan's step is handed: the rack, its devices, and `measure`.
+
+This is the whole vocabulary of a plan: roles, capabilities, limit keys. No address, no protocol, no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from harness.clock import Clock
+from harness.connection import Driver
+from harness.each import Result, each
+from harness.errors import DeviceError, PlanError, Unsupported
+from harness.limits import Judgement
+from harness.quantities import Quality, Reading, Unit, Value
+from harness.rack.definition import DeviceEntry, RackDefinition
+from harness.telemetry.window import Window
+
+C = TypeVar("C")
+T = TypeVar("T")
+
+
+class StepSession(Protocol):
+    """The part of a session that a step may reach through what it is handed."""
+
+    @property
+    def definition(self) -> RackDefinition: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def window(self) -> Window: ...
+
+    @property
+    def kept(self) -> dict[str, object]: ...
+
+    @property
+    def lost(self) -> dict[str, DeviceError]: ...
+
+    def driver(self, device: str) -> Driver: ...
+
+    def device_failed(self, error: DeviceError) -> None: ...
+
+    def progress(self, text: str, elapsed: float, total: float) -> None: ...
+
+    def coverage(self, device: str, since: tuple[int, int] | None) -> tuple[int, int]: ...
+
+    def attach(self, name: str, text: str, what: str) -> None: ...
+
+    def measured(self, key: str, reading: Reading, subject: str, expected: tuple[Value, ...]) -> Judgement: ...
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device as a plan sees it."""
+
+    entry: DeviceEntry
+    session: StepSession
+
+    @property
+    def name(self) -> str:
+        """Its name, as `tray-03` or `tray-03-host`."""
+        return self.entry.name
+
+    @property
+    def slot(self) -> str:
+        """The slot it belongs to: the subject of what is measured on its parts."""
+        return self.entry.slot
+
+    def ask(self, capability: type[C]) -> C:
+        """The device as one of `harness.capabilities`; raises Unsupported, or why it could not be opened."""
+        driver = self.session.driver(self.name)
+        if not isinstance(driver, capability):
+            raise Unsupported(self.name, f"ask for {capability.__name__}", "its driver cannot do that")
+        return driver
+
+    @property
+    def lost(self) -> DeviceError | None:
+        """Why its telemetry is silent at present; None while it answers."""
+        return self.session.lost.get(self.name)
+
+    def data_address(self, interface: str) -> str:
+        """Address of one of its interfaces on the data network, from the bay; raises PlanError where it has none."""
+        address = self.entry.endpoint.options.get(f"data.{interface}")
+        if not isinstance(address, str):
+            raise PlanError(f"the bay has no option data.{interface} for {self.name}: traffic needs its address")
+        return address
+
+    def subject(self, part: str = "") -> str:
+        """What to call a part of this device in a measurement: `tray-03/accelerator-2`."""
+        return f"{self.slot}/{part}" if part else self.slot
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Devices:
+    """All devices of one role."""
+
+    members: tuple[Device, ...]
+    session: StepSession
+
+    def __iter__(self) -> Iterator[Device]:
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    async def each(self, work: Callable[[Device], Awaitable[T]]) -> tuple[tuple[Device, T], ...]:
+        """Run `work` on all of them at once.
+
+        Returns device and value of those that answered; a device that failed is recorded, which makes the step
+        inconclusive, and is left out.
+        """
+        results: Sequence[Result[Device, T]] = await each(self.members, work)
+        answered: list[tuple[Device, T]] = []
+        for result in results:
+            if result.error is not None:
+                self.session.device_failed(result.error)
+            else:
+                answered.append((result.device, result.value))  # type: ignore[arg-type]  # no error: a value
+        return tuple(answered)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Records measurements of one step. Never raises for a value, only for a plan that contradicts itself."""
+
+    session: StepSession
+    declared: tuple[str, ...]
+
+    def __call__(
+        self,
+        key: str,
+        value: Value | Reading | None,
+        subject: str,
+        *,
+        expected: Value | Sequence[Value] | None = None,
+    ) -> Judgement:
+        """Judge `value` against the limit `key` and record it.
+
+        A bare value is taken to be in the limit's unit and true now; None says that there was nothing to read.
+        `expected` gives the definition's own value(s) for limits that are `by_definition`.
+        """
+        if key not in self.declared and f"{key}@{subject}" not in self.declared:
+            raise PlanError(f"{key} of {subject} is measured but not declared in this step's measures(...)")
+        limit = self.session.definition.limit(key)
+        if limit.by_definition == (expected is None):
+            need = "needs" if limit.by_definition else "takes no"
+            raise PlanError(f"{key} {need} an expected value: it is {limit.describe()}")
+        reading = value if isinstance(value, Reading) else self._reading(value, limit.unit)
+        return self.session.measured(key, reading, subject, _values(expected))
+
+    def _reading(self, value: Value | None, unit: Unit) -> Reading:
+        now = self.session.clock.now()
+        if value is None:
+            return Reading(float("nan"), unit, now, Quality.ABSENT)
+        return Reading(value, unit, now)
+
+
+def _values(expected: Value | Sequence[Value] | None) -> tuple[Value, ...]:
+    if expected is None:
+        return ()
+    if isinstance(expected, str | int | float | bool):
+        return (expected,)
+    return tuple(expected)
+
+
+@dataclass(frozen=True)
+class Rack:
+    """The rack as a plan sees it: its definition, its time, and what telemetry has seen."""
+
+    session: StepSession
+
+    @property
+    def definition(self) -> RackDefinition:
+        """Model, bay and unit."""
+        return self.session.definition
+
+    @property
+    def window(self) -> Window:
+        """The telemetry of the last hour of rack time."""
+        return self.session.window
+
+    def now(self) -> datetime:
+        """Rack time, UTC."""
+        return self.session.clock.now()
+
+    def devices(self, role: str) -> Devices:
+        """All devices of a role."""
+        entries = self.definition.role(role)
+        return Devices(tuple(Device(entry, self.session) for entry in entries), self.session)
+
+    def device(self, name: str) -> Device:
+        """One device by name."""
+        return Device(self.definition.device(name), self.session)
+
+    def keep(self, name: str, value: object) -> None:
+        """Leave something for a later step of the same run."""
+        self.session.kept[name] = value
+
+    def kept(self, name: str, kind: type[T]) -> T:
+        """What an earlier step left; raises PlanError where it is not there, since nothing may be assumed."""
+        value = self.session.kept.get(name)
+        if not isinstance(value, kind):
+            raise PlanError(f"no earlier step has left {name!r}: the plan's order is broken or that step failed")
+        return value
+
+    def failed(self, error: DeviceError) -> None:
+        """Record that a device could not be used; the step becomes inconclusive."""
+        self.session.device_failed(error)
+
+    def coverage(self, device: str, since: tuple[int, int] | None = None) -> tuple[int, int]:
+        """Sweeps due and taken of a device so far, or since an earlier answer of this call."""
+        return self.session.coverage(device, since)
+
+    def attach(self, name: str, text: str, what: str) -> None:
+        """Keep a text as evidence with the run."""
+        self.session.attach(name, text, what)
+
+    async def wait(self, duration: str, text: str) -> None:
+        """Wait for a duration of the model, showing how far it is."""
+        await self.wait_seconds(self.definition.duration(duration), text)
+
+    async def wait_seconds(self, seconds: float, text: str) -> None:
+        """Wait rack seconds, showing how far it is."""
+        clock = self.session.clock
+        began = clock.elapsed()
+        while (elapsed := clock.elapsed() - began) < seconds:
+            self.session.progress(text, elapsed, seconds)
+            await clock.sleep(min(seconds - elapsed, max(1.0, seconds / 50, 0.25 * clock.pace)))
+        self.session.progress(text, seconds, seconds)

@@ -1,0 +1,86 @@
+"""Cross-checks of limits and interlocks: each says exactly one thing, in the right unit, of something that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from harness.errors import Problem
+from harness.quantities import Unit, Value
+from harness.rack.document import Document, Place
+from harness.rack.model import Interlock, LimitSpec
+from harness.rack.suggest import did_you_mean
+from harness.rack.vocabulary import CHANNELS, LIMIT_KEYS, is_same_quantity
+
+WORDS = (Unit.TEXT, Unit.BOOLEAN)
+"""Units without an order: nothing is above or below them."""
+
+
+def check_limits(document: Document, limits: Mapping[str, LimitSpec]) -> Iterator[Problem]:
+    """What is wrong with the limits of a model."""
+    for key, spec in limits.items():
+        place: Place = ("limits", key)
+        known = LIMIT_KEYS.get(key)
+        if known is None:
+            yield document.problem(place, f"no plan measures anything of this name{did_you_mean(key, LIMIT_KEYS)}")
+        elif not is_same_quantity(known, spec.unit):
+            yield document.problem((*place, "unit"), f"this is measured in {known}, not in {spec.unit}")
+        if not spec.source.strip():
+            yield document.problem((*place, "source"), "must name the document that the limit comes from")
+        yield from _check_kind(document, place, spec)
+
+
+def _check_kind(document: Document, place: Place, spec: LimitSpec) -> Iterator[Problem]:
+    bounded = spec.min is not None or spec.max is not None
+    if bounded + (spec.equals is not None) + spec.by_definition + spec.recorded_only != 1:
+        yield document.problem(
+            place, "must have exactly one of: min and/or max; equals; by_definition: true; recorded_only: true"
+        )
+        return
+    if spec.equals is not None and (wanted := _unfit(spec.equals, spec.unit)):
+        yield document.problem((*place, "equals"), f"in unit {spec.unit} this must be {wanted}")
+    if not bounded:
+        if spec.guard:
+            yield document.problem((*place, "guard"), "a guard band belongs to min and max only")
+        return
+    if spec.unit in WORDS:
+        yield document.problem(place, f"min and max have no meaning in unit {spec.unit}: use equals")
+    if spec.min is None or spec.max is None:
+        return
+    if spec.min > spec.max:
+        yield document.problem((*place, "min"), f"min {spec.min:g} is above max {spec.max:g}")
+    elif spec.guard and spec.guard >= (spec.max - spec.min) / 2:
+        text = f"a guard band of {spec.guard:g} leaves nothing to pass between {spec.min:g} and {spec.max:g}"
+        yield document.problem((*place, "guard"), text)
+
+
+def _unfit(value: Value, unit: Unit) -> str:
+    """What a value of this unit must be, where this one is not."""
+    if unit is Unit.BOOLEAN:
+        return "" if isinstance(value, bool) else "true or false"
+    if unit is Unit.TEXT:
+        return "" if isinstance(value, str) else "text in quotes (on, off, yes and no are not text without them)"
+    return "a number" if isinstance(value, bool | str) else ""
+
+
+def check_interlocks(
+    document: Document, interlocks: Mapping[str, Interlock], roles: frozenset[str] | None
+) -> Iterator[Problem]:
+    """What is wrong with the interlocks of a model; `roles` are those of its devices, None where they are not known."""
+    for name, interlock in interlocks.items():
+        place: Place = ("interlocks", name)
+        channels = CHANNELS[interlock.role]
+        unit = channels.get(interlock.quantity)
+        if unit is None:
+            hint = did_you_mean(interlock.quantity, channels)
+            yield document.problem((*place, "quantity"), f"no {interlock.role} reports this quantity{hint}")
+        elif not is_same_quantity(unit, interlock.unit):
+            yield document.problem((*place, "unit"), f"this is reported in {unit}, not in {interlock.unit}")
+        if interlock.unit in WORDS:
+            yield document.problem((*place, "unit"), f"min and max have no meaning in unit {interlock.unit}")
+        if roles is not None and interlock.role not in roles:
+            yield document.problem((*place, "role"), f"the rack has no {interlock.role}: this would watch nothing")
+        if interlock.min is None and interlock.max is None:
+            yield document.problem(place, "must have min, max or both: without them it never trips")
+        elif interlock.min is not None and interlock.max is not None and interlock.min > interlock.max:
+            text = f"min {interlock.min:g} is above max {interlock.max:g}"
+            yield document.problem((*place, "min"), text)

@@ -1,0 +1,173 @@
+"""From an order to a verdict: prepare everything, run the plan under pytest, fold the journal, write the reports."""
+
+from __future__ import annotations
+
+import secrets as randomness
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TextIO
+
+from harness.clock import Clock
+from harness.errors import DefinitionError, RackproofError
+from harness.journal.reader import read_journal
+from harness.observing import FinishedRun, LiveOptions, Observer
+from harness.plugin.collection import Collection
+from harness.plugin.execution import Execution
+from harness.plugin.measuring import Arguments
+from harness.rack.definition import RackDefinition
+from harness.rack.load import load_definition, model_path
+from harness.registry import build_drivers, driver_tiers, open_observers, report_writers
+from harness.secrets import resolve
+from harness.session import RackSession, Setup
+from harness.verdict import RunSummary, Verdict, fold
+
+FREE_SPACE = 64 * 2**20
+"""Octets that must be free for a run directory: engineering judgement, a day of a full-scale rack's telemetry."""
+
+
+def shipped_plan() -> Path:
+    """The plan that comes with Rackproof."""
+    return Path(str(files("test_plans"))) / "rack"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be accepted, where, and how it is to be shown."""
+
+    model: str
+    bay: Path
+    serial: str
+    runs: Path
+    plan: Path
+    operator: str = ""
+    order: str = ""
+    customer: str = ""
+    metrics_port: int | None = None
+    keys: Path | None = None
+    output: TextIO = field(default_factory=lambda: sys.stderr)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to. `failure` says why evidence is incomplete, where it is."""
+
+    run_dir: Path
+    summary: RunSummary
+    failure: str
+    written: tuple[Path, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The folded verdict; evidence that could not be kept is never a pass."""
+        return Verdict.ABORTED if self.failure and self.summary.verdict is Verdict.PASS else self.summary.verdict
+
+
+@dataclass(slots=True)
+class _Opening:
+    """Opens the session, late: only once the plan has been found sound."""
+
+    order: Order
+    setup: Setup
+    session: RackSession | None = None
+
+    def __call__(self) -> RackSession:
+        order, setup = self.order, self.setup
+        options = LiveOptions(setup.run_dir, setup.clock, order.output, order.metrics_port)
+        observers: list[Observer] = open_observers(options)
+        try:
+            setup.run_dir.mkdir(parents=True)
+            self.session = RackSession(setup, observers)
+        except BaseException:
+            for observer in observers:
+                observer.close()
+            raise
+        return self.session
+
+
+def prepare(order: Order) -> Setup:
+    """Load and check everything an order needs; raises DefinitionError with every problem. Contacts nothing."""
+    model = model_path(order.model)
+    definition = load_definition(model, order.bay, order.serial, order=order.order, customer=order.customer)
+    found = resolve(definition.bay, order.bay)
+    clock = _clock(definition)
+    drivers = build_drivers(definition, found, clock)
+    if not order.plan.exists():
+        raise DefinitionError(f"there is no plan at {order.plan}")
+    _check_room(order.runs)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    run_id = f"{stamp}-{definition.unit.serial.replace('/', '_')}-{randomness.token_hex(2)}"
+    return Setup(definition, drivers, driver_tiers(definition), clock, run_id, order.runs / run_id, order.operator)
+
+
+def plugins_for(order: Order) -> Mapping[str, object]:
+    """The plugins that make a pytest run an acceptance run, ready but without having contacted anything."""
+    return _plugins(order, prepare(order))[0]
+
+
+def _plugins(order: Order, setup: Setup) -> tuple[Mapping[str, object], Collection, _Opening]:
+    collection = Collection(setup.definition, order.plan)
+    opening = _Opening(order, setup)
+    execution = Execution(collection, opening)
+    named = {"rackproof-collection": collection, "rackproof-arguments": Arguments(), "rackproof-steps": execution}
+    return named, collection, opening
+
+
+def accept(order: Order) -> Outcome:
+    """Run an acceptance to its end; raises DefinitionError where it cannot begin."""
+    from harness.quiet import run_plan
+    from harness.signals import stopping_on_signals
+
+    setup = prepare(order)
+    plugins, collection, opening = _plugins(order, setup)
+    with stopping_on_signals(lambda: opening.session, order.output):
+        text = run_plan(order.plan, plugins)
+    if opening.session is None:
+        problems = collection.problems
+        raise DefinitionError(problems or f"the plan did not start: {text}")
+    failure = str(opening.session.failure or "")
+    summary = fold(read_journal(setup.run_dir / "journal.jsonl").entries)
+    written: list[Path] = []
+    try:
+        written += write_reports(setup.run_dir, order.keys)
+    except (RackproofError, OSError) as error:
+        failure = failure or f"a report could not be written: {error}"
+    return Outcome(setup.run_dir, summary, failure, tuple(written))
+
+
+def write_reports(run_dir: Path, keys: Path | None) -> list[Path]:
+    """Derive every report of a finished run again."""
+    written: list[Path] = []
+    for _, write in report_writers():
+        written += write(FinishedRun(run_dir, keys))
+    return written
+
+
+def _clock(definition: RackDefinition) -> Clock:
+    simulated = definition.bay.simulated
+    if simulated is None:
+        return Clock.real()
+    return Clock(simulated.pace, simulated.epoch, simulated.started)
+
+
+def _check_room(runs: Path) -> None:
+    """Say now, rather than in the middle of a burn-in, that evidence cannot be kept."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        probe = runs / f".rackproof-{randomness.token_hex(4)}"
+        probe.mkdir()
+        probe.rmdir()
+        free = shutil.disk_usage(runs).free
+    except OSError as error:
+        raise DefinitionError(
+            f"no run directory can be made in {runs}: {error.strerror}. Choose another with --runs DIR"
+        ) from error
+    if free < FREE_SPACE:
+        raise DefinitionError(
+            f"only {free / 2**20:.1f} MiB are free in {runs}, a run needs {FREE_SPACE // 2**20} MiB. "
+            "Free some space or choose another place with --runs DIR"
+        )

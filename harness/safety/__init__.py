@@ -1,0 +1,1 @@
+"""Safety: interlocks that watch the whole run, and making the rack safe."""

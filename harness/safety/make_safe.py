@@ -1,0 +1,112 @@
+"""Making a rack safe: stop the loads, keep the coolant until the heat is gone, then cut the outlets.
+
+Every action runs in parallel over its devices, is boxed in time, never raises, and is recorded with whether the device
+confirmed it by reading back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from harness.capabilities import JobState, PowerOutlets, Workload
+from harness.clock import Clock
+from harness.connection import Driver
+from harness.journal.events import Event, MadeSafe, SafetyAction
+from harness.rack.definition import RackDefinition
+
+CUTS = ("never", "when_cool", "at_once")
+"""How far to go with the outlets, mildest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Safing:
+    """What making safe needs of a session."""
+
+    definition: RackDefinition
+    drivers: Mapping[str, Driver]
+    clock: Clock
+    record: Callable[[Event], None]
+    hottest: Callable[[], float | None]
+    """The hottest accelerator now, degC; None while unknown."""
+
+    async def run(self, reason: str, cut_power: str) -> MadeSafe:
+        """Make the rack safe and record it; `cut_power` is one of `CUTS`."""
+        if cut_power == "at_once":
+            loads, outlets = await asyncio.gather(self._stop_loads(), self._cut_outlets())
+            actions = loads + outlets
+        else:
+            actions = await self._stop_loads()
+            if cut_power == "when_cool":
+                actions.append(await self._cool())
+                actions += await self._cut_outlets()
+        unconfirmed = tuple(f"{a.device}: {a.action}" for a in actions if not a.confirmed)
+        event = MadeSafe(reason, not unconfirmed, unconfirmed)
+        self.record(event)
+        return event
+
+    async def _stop_loads(self) -> list[SafetyAction]:
+        hosts = {name: driver for name, driver in self.drivers.items() if isinstance(driver, Workload)}
+        return list(await asyncio.gather(*(self._stop_host(name, host) for name, host in hosts.items())))
+
+    async def _stop_host(self, name: str, host: Workload) -> SafetyAction:
+        async def stop() -> str:
+            running = [job.name for job in await host.stop_all() if job.state is JobState.RUNNING]
+            if running:
+                raise RuntimeError(f"still running: {', '.join(running)}")
+            return "no load is running"
+
+        return await self._act(name, "stop loads", stop)
+
+    async def _cut_outlets(self) -> list[SafetyAction]:
+        actions: list[Awaitable[SafetyAction]] = []
+        for feed in self.definition.feeds:
+            pdu, _, outlet = feed.outlet.partition("/")
+            driver = self.drivers.get(pdu)
+            if isinstance(driver, PowerOutlets):
+                actions.append(self._cut(pdu, driver, outlet))
+        return list(await asyncio.gather(*actions))
+
+    async def _cut(self, name: str, pdu: PowerOutlets, outlet: str) -> SafetyAction:
+        async def cut() -> str:
+            state = await pdu.switch(outlet, on=False)
+            if state.on is not False:
+                raise RuntimeError("it does not read back as off")
+            return "reads back as off"
+
+        return await self._act(name, f"switch outlet {outlet} off", cut)
+
+    async def _cool(self) -> SafetyAction:
+        limits = self.definition.model.make_safe
+
+        async def cool() -> str:
+            while True:
+                hottest = self.hottest()
+                if hottest is not None and hottest < limits.cool_below:
+                    return f"hottest accelerator {hottest:.0f} degC"
+                await self.clock.sleep(1.0)
+
+        return await self._act("rack", "keep coolant until cool", cool, limits.cooling_time / self.clock.pace)
+
+    async def _act(
+        self, device: str, action: str, work: Callable[[], Awaitable[str]], within: float | None = None
+    ) -> SafetyAction:
+        """One action, boxed in wall seconds; whatever goes wrong becomes its text."""
+        box = self.definition.model.make_safe.action_time if within is None else within
+        began = time.monotonic()
+        try:
+            text, confirmed = await asyncio.wait_for(work(), box), True
+        except TimeoutError:
+            text, confirmed = f"not confirmed within {box:.1f} s: go and look", False
+        except Exception as error:  # noqa: BLE001 - safety goes on whatever one device does
+            text, confirmed = f"{error}", False
+        event = SafetyAction(device, action, confirmed, text, round(time.monotonic() - began, 3))
+        self.record(event)
+        return event
+
+
+def stronger(one: str, other: str) -> str:
+    """The more drastic of two ways to cut the power."""
+    return max(one, other, key=CUTS.index)

@@ -1,0 +1,85 @@
+"""A simulated rack for one run: its own process, reached like any other rack, gone when the run is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from harness.errors import DefinitionError
+
+PACE = 30.0
+"""Rack seconds per wall second, unless asked otherwise: a plan of a quarter of an hour in half a minute."""
+READY_WITHIN = 60.0
+"""Wall seconds for the simulated rack to stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """Which rack to simulate, and what is wrong with it."""
+
+    model: Path
+    faults: tuple[str, ...] = ()
+    seed: int = 1
+    pace: float = PACE
+
+
+def simulator_command(model: Path, *arguments: str) -> list[str]:
+    """The command line of the simulated rack's own process."""
+    return [sys.executable, "-m", "fixtures", str(model), *arguments]
+
+
+@contextlib.contextmanager
+def simulated_rack(simulation: Simulation, folder: Path, output: TextIO) -> Iterator[Path]:
+    """Run a simulated rack while inside; yields its bay file. Raises DefinitionError with what it complained about."""
+    bay = folder / "bay.yaml"
+    command = simulator_command(simulation.model, "--seed", str(simulation.seed), "--pace", str(simulation.pace))
+    command += ["--bay-out", str(bay), "--dir", str(folder)]
+    for fault in simulation.faults:
+        command += ["--fault", fault]
+    command += ["--parent-pid", str(os.getpid())]
+    said = folder / "simulator.log"
+    with said.open("wb") as log:
+        # A session of its own: Ctrl-C at the station must not take the rack away while it is being made safe.
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait_until_ready(process, bay, said, output)
+        yield bay
+    finally:
+        _end(process)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], bay: Path, said: Path, output: TextIO) -> None:
+    began = time.monotonic()
+    told = False
+    while not bay.exists():
+        if process.poll() is not None:
+            lines = said.read_text("utf-8", "replace").strip().splitlines()
+            raise DefinitionError("\n".join(lines[-20:]) or "the simulated rack ended without a word")
+        waited = time.monotonic() - began
+        if waited > READY_WITHIN:
+            raise DefinitionError(f"the simulated rack was not ready within {READY_WITHIN:.0f} s")
+        if waited > 2 and not told:
+            told = True
+            output.write("starting the simulated rack …\n")
+            output.flush()
+        time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)

@@ -1,0 +1,254 @@
+"""The certificate on paper: PDF/A-3b by typst, the signed statements attached, then signed itself.
+
+Every text of the run reaches the template as data (JSON in `sys.inputs`), never as markup. typst reads no font of the
+machine and no clock, so the same evidence gives the same bytes on every station.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+import typst
+
+from harness.journal.events import Measured
+from harness.limits import Judgement
+from harness.verdict import RunSummary, StepResult, Verdict
+from reports import view
+from reports.certificate.manifest import CERTIFICATE
+from reports.certificate.pdf_signature import sign_pdf
+from reports.certificate.signing import Keys
+from reports.certificate.statement import is_provisional, tiers, unit_record
+from reports.charts import run_charts
+from reports.evidence import Evidence
+from reports.identity import identity, table
+
+Rows = list[list[str]]
+
+_LABEL = {
+    Judgement.PASS: "pass",
+    Judgement.MARGINAL: "marginal",
+    Judgement.FAIL: "FAIL",
+    Judgement.UNJUDGED: "unjudged",
+}
+
+
+def certificate_pdf(evidence: Evidence, envelopes: bytes, keys: Keys) -> bytes:
+    """The signed PDF of a run with `envelopes` attached; the same inputs give the same bytes."""
+    moment = ended(evidence.summary)
+    document = draw_pdf(evidence, envelopes, moment, demo=keys.demo)
+    who = identity(evidence.summary.started)
+    place = view.place_text(who)
+    return sign_pdf(document, keys, moment, name=who.station or "rackproof", place=place, reason="Rack acceptance")
+
+
+def ended(summary: RunSummary) -> datetime:
+    """The instant of the last event (UTC, whole seconds): the date of issue, and the moment signatures count for."""
+    try:
+        moment = datetime.fromisoformat(summary.last)
+    except ValueError:
+        return datetime(1970, 1, 1, tzinfo=UTC)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
+
+
+def draw_pdf(evidence: Evidence, envelopes: bytes, moment: datetime, *, demo: bool) -> bytes:
+    """The PDF before it is signed."""
+    template = files("reports") / "templates" / "certificate.typ"
+    return bytes(
+        typst.compile(
+            template.read_bytes(),
+            format="pdf",
+            ignore_system_fonts=True,
+            sys_inputs={
+                "page": json.dumps(_clean(page(evidence, moment, demo=demo)), allow_nan=False),
+                "envelopes": envelopes.decode(),
+                "name": CERTIFICATE,
+            },
+            pdf_standards="a-3b",
+            pdf_tags=False,
+            timestamp=moment,
+        )
+    )
+
+
+def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
+    """Everything that is printed, in the order of the template."""
+    summary, who = evidence.summary, identity(evidence.summary.started)
+    started, plan = summary.started, summary.plan
+    definition = table(started.definition if started else {})
+    sources = _sources(summary)
+    return {
+        "number": summary.run_id,
+        "date": {"year": moment.year, "month": moment.month, "day": moment.day},
+        "issued": view.time_text(moment.isoformat()),
+        "verdict": str(summary.verdict),
+        "sentence": view.verdict_sentence(summary),
+        "simulated": who.simulated,
+        "marks": _marks(evidence, demo=demo),
+        "reasons": [str(reason) for reason in view.reasons(summary)],
+        "identification": [
+            ["Unit serial", who.serial],
+            ["Order", who.order],
+            ["Customer", who.customer],
+            ["Model", f"{who.model} revision {who.revision}: {who.title}"],
+            ["Plan", plan.plan if plan else ""],
+            ["Place", view.place_text(who)],
+            ["Station, operator", ", ".join(part for part in (who.station, who.operator) if part)],
+            ["Tested", f"{view.time_text(summary.first)} to {view.time_text(summary.last)}"],
+        ],
+        "simulation": _simulation(evidence),
+        "devices": _devices(evidence),
+        "parts": _parts(evidence),
+        "rule": view.DECISION_RULE,
+        "limitation": view.LIMITATION,
+        "waivers": view.NO_WAIVERS,
+        "stages": _stages(summary),
+        "results": _results(summary, sources),
+        "sources": [[str(number), source] for source, number in sources.items()],
+        "trips": [
+            [t.interlock, t.subject, view.value_text(t.value, t.unit), t.bounds.replace("degC", "°C"), t.text]
+            for t in summary.trips
+        ],
+        "safety": [
+            [a.device, a.action, "confirmed" if a.confirmed else "NOT CONFIRMED", a.text]
+            for a in summary.safety_actions
+        ],
+        "charts": list(run_charts(evidence.channels)),
+        "instruments": [
+            [str(i.get("name", "")), str(i.get("serial", "")), str(i.get("calibration_due", ""))]
+            for i in map(table, table(definition.get("bay")).get("instruments") or ())
+        ],
+        "software": [[name, version] for name, version in sorted((started.software if started else {}).items())],
+        "drivers": [[d, started.drivers[d] if started else "", tier] for d, tier in sorted(tiers(evidence).items())],
+        "digests": _digests(evidence),
+    }
+
+
+def _marks(evidence: Evidence, *, demo: bool) -> list[list[str]]:
+    """What takes away from this certificate: printed on its first page, each with its meaning."""
+    marks = []
+    if identity(evidence.summary.started).simulated:
+        marks.append([view.SIMULATED, "no rack was tested: every device was simulated"])
+    if demo:
+        marks.append(["DEMO KEYS", "signed with throw-away keys: it authenticates nobody"])
+    if is_provisional(evidence):
+        marks.append([view.PROVISIONAL, "a driver below silver took part (section 6)"])
+    marks.append([view.UNPROVEN, "no proof matrix (every fault caught by its check) backs this plan yet"])
+    return marks
+
+
+def _simulation(evidence: Evidence) -> str:
+    who = identity(evidence.summary.started)
+    if not who.simulated:
+        return ""
+    faults = ", ".join(who.faults) or "none"
+    return f"seed {who.seed}, {who.pace:g} rack seconds a second, faults put in: {faults}"
+
+
+def _devices(evidence: Evidence) -> Rows:
+    """One row a slot: the host and the console of a tray are the same piece of hardware."""
+    rows: dict[str, list[str]] = {}
+    for d in identity(evidence.summary.started).devices:
+        slot = d.name.removesuffix(f"-{d.role}")
+        role = d.role.replace("_", " ")
+        if slot in rows:
+            rows[slot][1] += f", {role}"
+        else:
+            rows[slot] = [d.name, role, d.manufacturer, d.model, d.serial or "–"]
+    return list(rows.values())
+
+
+def _parts(evidence: Evidence) -> Rows:
+    """As-built serials of what is no device of its own."""
+    who = identity(evidence.summary.started)
+    devices = {device.name for device in who.devices}
+    built = table(unit_record(evidence).get("built_serials"))
+    return [[name, str(serial)] for name, serial in sorted(built.items()) if name not in devices]
+
+
+def _stages(summary: RunSummary) -> Rows:
+    rows: dict[str, list[str]] = {}
+    for stage in dict.fromkeys(step.planned.stage for step in summary.steps):
+        steps = [step for step in summary.steps if step.planned.stage == stage]
+        taken = [m.judgement for step in steps for m in step.measurements]
+        counts = [sum(j == kind for j in taken) for kind in (Judgement.MARGINAL, Judgement.FAIL, Judgement.UNJUDGED)]
+        gravest = min((step.verdict for step in steps), key=list(Verdict).index)
+        rows[stage] = [view.stage_text(stage), *map(str, (len(steps), len(taken), *counts)), str(gravest)]
+    return list(rows.values())
+
+
+def _sources(summary: RunSummary) -> dict[str, int]:
+    found = dict.fromkeys(m.limit.source for step in summary.steps for m in step.measurements)
+    return {source: number for number, source in enumerate(found, start=1)}
+
+
+def _results(summary: RunSummary, sources: dict[str, int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": view.stage_text(step.planned.stage),
+            "title": view.step_text(step),
+            "verdict": str(step.verdict),
+            "text": _remark(step),
+            "rows": [_result(m, sources) for m in step.measurements],
+        }
+        for step in summary.steps
+    ]
+
+
+def _remark(step: StepResult) -> str:
+    """What a step's own rows do not already show."""
+    failed = any(m.judgement == Judgement.FAIL for m in step.measurements)
+    return "" if failed or step.verdict is Verdict.PASS else step.text
+
+
+def _result(m: Measured, sources: dict[str, int]) -> list[str]:
+    value = view.value_text(m.value, m.unit)
+    bounds, guard = view.bounds_text(m.limit), view.guard_text(m.limit)
+    return [
+        m.key,
+        m.subject,
+        value,
+        bounds,
+        guard,
+        str(sources[m.limit.source]),
+        _LABEL.get(Judgement(m.judgement), ""),
+    ]
+
+
+def _digests(evidence: Evidence) -> Rows:
+    summary = evidence.summary
+    started, plan = summary.started, summary.plan
+    rows = [["journal head", evidence.journal.head]]
+    if started:
+        rows += [
+            ["definition", started.definition_digest],
+            ["model file", str(started.definition.get("model_digest", ""))],
+            ["bay file", str(started.definition.get("bay_digest", ""))],
+        ]
+    if plan:
+        rows.append(["plan", plan.plan_digest])
+    rows += [[segment.file, segment.sha256] for segment in summary.segments]
+    return rows + [[attached.file, attached.sha256] for attached in summary.attachments]
+
+
+def _clean(value: Any) -> Any:
+    """`value` with every character that the built-in fonts lack spelled out: PDF/A knows no silent box."""
+    if isinstance(value, str):
+        return value if value.startswith("<svg") else "".join(map(_printable, value))
+    if isinstance(value, list):
+        return [_clean(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _clean(each) for key, each in value.items()}
+    return value
+
+
+_PRINTED = "–—‘’“”•…€−≤≥≠±×·→°µΩΔρ"
+
+
+def _printable(character: str) -> str:
+    point = ord(character)
+    if character in _PRINTED or 0x20 <= point < 0x7F or (0xA1 <= point < 0x180 and point != 0xAD):
+        return character
+    return " " if character in "\t\n\r\xa0" else f"\\u{{{point:x}}}"

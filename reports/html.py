@@ -1,0 +1,160 @@
+"""The run as one self-contained HTML page: verdict, reasons, what to do, every measurement, charts. No script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from harness.limits import Judgement
+from harness.observing import FinishedRun
+from harness.verdict import RunSummary, StepResult, Verdict
+from reports import view
+from reports.charts import run_charts
+from reports.evidence import Evidence, put, read_evidence
+from reports.identity import identity
+
+FILE = "report.html"
+
+
+def write(run: FinishedRun) -> tuple[Path, ...]:
+    """Write `report.html` into the run directory; raises as `read_evidence` does."""
+    return (put(run.run_dir / FILE, render(read_evidence(run.run_dir))),)
+
+
+def render(evidence: Evidence) -> bytes:
+    """The page; the same evidence gives the same bytes."""
+    summary, who = evidence.summary, identity(evidence.summary.started)
+    template = Template((files("reports") / "templates" / "report.html").read_text("utf-8"))
+    charts = "".join(f'<figure class="chart">{svg}</figure>' for svg in run_charts(evidence.channels))
+    page = template.substitute(
+        title=escape(f"{summary.verdict} {who.serial} {summary.run_id}"),
+        verdict=summary.verdict,
+        tone="good" if summary.verdict is Verdict.PASS else "bad" if summary.verdict is Verdict.FAIL else "open",
+        simulated=f'<div class="mark">{view.SIMULATED}</div>' if who.simulated else "",
+        watermark="simulated" if who.simulated else "",
+        sentence=escape(view.verdict_sentence(summary)),
+        actions="".join(f"<li>{escape(action)}</li>" for action in view.next_action(summary)),
+        reasons=_reasons(summary),
+        identification=_identification(evidence),
+        stages=_stages(summary),
+        steps="".join(_step(step) for step in summary.steps),
+        interlocks=_interlocks(summary),
+        charts=charts or "<p>No telemetry to draw.</p>",
+        rule=escape(view.DECISION_RULE),
+        files=_files(evidence),
+    )
+    return page.encode("utf-8", "backslashreplace")
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], judged: bool = False) -> str:
+    """A table; with `judged`, the last cell of a row also gives the row its colour."""
+    lines = []
+    for row in rows:
+        kind = f' class="{escape(row[-1].lower())}"' if judged else ""
+        lines.append(f"<tr{kind}>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>")
+    if not lines:
+        return ""
+    header = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    return f'<div class="wide"><table><thead><tr>{header}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _reasons(summary: RunSummary) -> str:
+    rows = [(r.where, r.subject, r.what, r.seen, r.wanted) for r in view.reasons(summary)]
+    table = _table(("Where", "Subject", "What", "Seen", "Wanted"), rows)
+    return f"<h2>Why</h2>{table}" if table else ""
+
+
+def _identification(evidence: Evidence) -> str:
+    summary, who = evidence.summary, identity(evidence.summary.started)
+    started, plan = summary.started, summary.plan
+    simulation = (
+        f"seed {who.seed}, pace {who.pace:g}, faults: {', '.join(who.faults) or 'none'}" if who.simulated else ""
+    )
+    rows = (
+        ("Unit", who.serial),
+        ("Order", who.order),
+        ("Customer", who.customer),
+        ("Model", f"{who.model} revision {who.revision} – {who.title}" if who.model else ""),
+        ("Plan", plan.plan if plan else ""),
+        ("Place", ", ".join(p for p in (view.place_text(who), who.station) if p)),
+        ("Operator", who.operator),
+        ("Started", view.time_text(summary.first)),
+        ("Ended", view.time_text(summary.last)),
+        ("Simulation", simulation),
+        ("Software", ", ".join(f"{n} {v}" for n, v in sorted((started.software if started else {}).items()))),
+    )
+    return "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows if value)
+
+
+def _stages(summary: RunSummary) -> str:
+    rows = []
+    for stage in dict.fromkeys(step.planned.stage for step in summary.steps):
+        steps = [step for step in summary.steps if step.planned.stage == stage]
+        taken = sum(len(step.measurements) for step in steps)
+        gravest = min((step.verdict for step in steps), key=list(Verdict).index)
+        rows.append((view.stage_text(stage), str(len(steps)), str(taken), str(gravest)))
+    return _table(("Stage", "Steps", "Measurements", "Verdict"), rows, judged=True)
+
+
+def _step(step: StepResult) -> str:
+    head = ("Measurement", "Subject", "Value", "Limit", "Guard, U", "Source", "Result")
+    rows = (
+        (
+            m.key,
+            m.subject,
+            view.value_text(m.value, m.unit),
+            view.bounds_text(m.limit),
+            view.guard_text(m.limit),
+            m.limit.source,
+            m.judgement,
+        )
+        for m in step.measurements
+    )
+    opened = "" if step.verdict is Verdict.PASS else " open"
+    # A failed step's text says what its own red row says.
+    redundant = any(m.judgement == Judgement.FAIL for m in step.measurements)
+    said = f"<p>{escape(step.text)}</p>" if step.text and not redundant else ""
+    return (
+        f'<details{opened}><summary><span class="word {step.verdict.lower()}">{step.verdict}</span> '
+        f"{escape(view.step_text(step))} <small>{escape(view.stage_text(step.planned.stage))}, "
+        f"{len(step.measurements)} measured</small></summary>{said}{_table(head, rows, judged=True)}</details>"
+    )
+
+
+def _interlocks(summary: RunSummary) -> str:
+    trips = _table(
+        ("Interlock", "Subject", "Value", "Bounds", "Blames", "What happened", "What to do"),
+        (
+            (
+                t.interlock,
+                t.subject,
+                view.value_text(t.value, t.unit),
+                t.bounds.replace("degC", "°C"),
+                view.BLAMED.get(t.blames, t.blames),
+                t.text,
+                t.advice,
+            )
+            for t in summary.trips
+        ),
+    )
+    actions = _table(
+        ("Device", "Made safe by", "Took", "Remark", "Read back"),
+        (
+            (a.device, a.action, f"{a.took:.2f} s", a.text, "confirmed" if a.confirmed else "unconfirmed")
+            for a in summary.safety_actions
+        ),
+        judged=True,
+    )
+    lost = _table(("Device lost", "Text"), ((x.device, x.text) for x in summary.lost_devices))
+    return (trips or "<p>No interlock tripped.</p>") + actions + lost
+
+
+def _files(evidence: Evidence) -> str:
+    summary = evidence.summary
+    rows = [("journal head", evidence.journal.head)]
+    rows += [(s.file, s.sha256) for s in summary.segments]
+    rows += [(f"{a.file} ({a.what})", a.sha256) for a in summary.attachments]
+    return _table(("Evidence", "SHA-256"), rows)

@@ -1,0 +1,348 @@
+"""Every word that a person reads in a report: labels, numbers, verdict sentences, and what to do next.
+
+The advice is written for the technician in front of the rack: one action, on one named part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from harness.journal.events import LimitUsed, Measured, PlannedStep, Tripped
+from harness.limits import Judgement
+from harness.quantities import Value
+from harness.verdict import RunSummary, StepResult, Verdict
+from reports.identity import Identity, identity
+
+SIMULATED = "SIMULATED"
+UNPROVEN = "UNPROVEN"
+PROVISIONAL = "PROVISIONAL"
+TIERS = ("bronze", "silver", "gold", "platinum")
+DECISION_RULE = (
+    "A value passes inside its limits drawn in by the guard band, is marginal between there and the limit itself and "
+    "fails outside (ILAC-G8:09/2019, 4.2; ISO/IEC 17025:2017, 7.8.6). A marginal value is reported and does not fail "
+    "the unit. What was not measured, or cannot be judged, is never a pass. The verdict is the worst of all steps."
+)
+LIMITATION = (
+    "This certificate relates only to the item identified above, in the condition in which it was tested. It shall "
+    "not be reproduced except in full."
+)
+NO_WAIVERS = "None: every step of the plan was required."
+OUTCOME_OF = {
+    Verdict.PASS: "The unit conforms.",
+    Verdict.FAIL: "The unit does not conform.",
+    Verdict.INCONCLUSIVE: "No statement on conformity: the rig could not tell.",
+    Verdict.ABORTED: "No statement on conformity: the run was stopped.",
+    Verdict.NOT_RUN: "No statement on conformity: the plan was not run to its end.",
+}
+NEVER = "never measured"
+BLAMED = {"rack": "the rack", "rig": "the test rig"}
+
+_UNITS = {"degC": "°C", "1": "", "bool": "", "text": "", "count": ""}
+_ADVICE: tuple[tuple[str, str], ...] = (  # the first prefix that fits
+    (
+        "identity.serial.unique",
+        "{subject}: its serial is not its own in this rack. Read both labels and quarantine the wrong part.",
+    ),
+    (
+        "identity.",
+        "{subject} says {value} where the model wants {wanted}. Check that the right unit sits in the slot.",
+    ),
+    (
+        "parts.count",
+        "{subject} reports {value} instead of {wanted}. Re-seat the missing part; if it stays away, replace it.",
+    ),
+    ("parts.healthy", "Replace {subject}: its own controller calls it unhealthy. Keep its event log with the part."),
+    (
+        "parts.",
+        "{subject} is {value}, approved is {wanted}. Fit an approved part, or ask engineering to approve this one.",
+    ),
+    ("firmware.", "Flash {subject} from {value} to {wanted}, power-cycle it and run again."),
+    ("event_log.", "Read the event log of {subject}, repair what it names, clear it and run again."),
+    ("leak.", "Close the coolant valves. {subject} reports {value}: dry it, find the joint, repair it."),
+    ("power.outlet.feeds", "The cord at {subject} feeds {value}, the power map wants {wanted}. Move the cord."),
+    ("power.outlet.on", "Switch on {subject} and check its breaker."),
+    (
+        "power.redundancy",
+        "The rack does not ride through the loss of the feed at {subject}. Check which feed each supply's cord is on.",
+    ),
+    ("power.bus", "Check the bus bar clips and the power shelf at {subject}."),
+    ("power.supply", "Re-seat {subject}; if it still carries an uneven share, replace it."),
+    (
+        "power.balance",
+        "Power in and out do not agree at {subject}. Look for a load outside the power map, then at the meters.",
+    ),
+    ("link.neighbour", "The cable at {subject} goes to {value}, the cable map wants {wanted}. Move the cable."),
+    ("link.up", "Re-seat both ends of the cable at {subject}; if the link stays down, replace the cable."),
+    (
+        "link.",
+        "Clean and re-seat the cable at {subject}; if it happens again, replace the cable, then the transceiver.",
+    ),
+    ("burn_in.ecc", "Replace {subject}: its memory made errors under load."),
+    ("burn_in.throttled", "{subject} slowed down under load. Re-seat its cold plate and check its hoses for kinks."),
+    ("burn_in.telemetry", "{subject} was not watched well enough. Check its management network cable and run again."),
+    ("burn_in.kernel", "Read the kernel log of {subject} in the attachments; replace the part that it names."),
+    ("burn_in.console", "Read the console log of {subject} in the attachments; the host crashed or hung."),
+    (
+        "burn_in.power",
+        "{subject} does not draw the power it should at full load. Re-seat its power cable, then replace it.",
+    ),
+    ("burn_in.", "{subject} failed under load. Re-seat it and run again; if it fails twice, replace it."),
+    (
+        "accelerator.temperature",
+        "{subject} runs too hot. Re-seat its cold plate and check its hoses for kinks and air.",
+    ),
+    (
+        "thermal.plate",
+        "Re-seat the cold plate of {subject}: clean both faces, fresh interface material, torque in the given order.",
+    ),
+    ("thermal.flow", "Flow is too low at {subject}. Check valves, quick disconnects and filter, then bleed the loop."),
+    ("thermal.supply", "The CDU does not hold its set point. Check the facility water and the set point of {subject}."),
+    ("thermal.", "The loop's heat does not add up at {subject}. Bleed the loop, check valves and sensors, run again."),
+    ("pump.", "Check {subject}: start it from the CDU's panel; if it does not run like its twin, replace it."),
+    ("handover.loads", "Stop the load left on {subject} and run the hand-over again."),
+    ("handover.idle", "{subject} does not come to rest. Look for a process left on its host."),
+)
+
+
+def value_text(value: Value | None, unit: str) -> str:
+    """A value with its unit as a person writes it: `81.3 °C`, `yes`, `no value`."""
+    if value is None:
+        return "no value"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value or "(empty)"
+    shown = f"{value:d}" if isinstance(value, int) else _number(value)
+    symbol = _UNITS.get(unit, unit)
+    return f"{shown} {symbol}".rstrip()
+
+
+def _number(value: float) -> str:
+    """Four figures, and never an exponent where a person would write the number out."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.4g}" if abs(value) >= 1e-4 else f"{value:.3e}"
+
+
+def bounds_text(limit: LimitUsed) -> str:
+    """The bounds of a limit as a person reads them."""
+    return limit.bounds.replace("degC", "°C").removesuffix(" count")
+
+
+def guard_text(limit: LimitUsed) -> str:
+    """Guard band and expanded uncertainty: `g 2 · U 1.6 °C`; empty where the limit has neither."""
+    parts = [f"g {limit.guard:g}"] if limit.guard else []
+    if limit.uncertainty is not None:
+        parts.append(f"U {limit.uncertainty:g}")
+    return " · ".join(parts)
+
+
+def place_text(who: Identity) -> str:
+    """Where the rack stood."""
+    bay = who.bay if not who.bay or who.bay.startswith("bay") else f"bay {who.bay}"
+    return ", ".join(part for part in (who.site, bay) if part)
+
+
+def stage_text(stage: str) -> str:
+    """A stage's name as a heading: `burn_in` is `Burn-in`."""
+    known = {"burn_in": "Burn-in", "handover": "Hand-over"}
+    return known.get(stage, stage.replace("_", " ").capitalize() or "Steps")
+
+
+def step_text(result: StepResult) -> str:
+    """What a step is called on paper."""
+    return planned_text(result.planned)
+
+
+def planned_text(planned: PlannedStep) -> str:
+    """What a planned step is called."""
+    title = planned.title or planned.step.rpartition("::")[2]
+    return f"{title} ({planned.device})" if planned.device and planned.device not in title else title
+
+
+def time_text(stamp: str) -> str:
+    """An ISO 8601 instant as `2026-11-22 12:00:00 UTC`; as it stands where it is none."""
+    try:
+        return datetime.fromisoformat(stamp).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except ValueError:
+        return stamp
+
+
+def span_text(seconds: float) -> str:
+    """A time span: `41 s`, `3:07`, `1:02:45`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a run did not pass: where, on what, what was seen and what was wanted."""
+
+    where: str
+    subject: str
+    what: str
+    seen: str
+    wanted: str
+    action: str
+
+    def __str__(self) -> str:
+        verb = "was" if self.seen == NEVER else "is"
+        measured = f"{self.what} {verb} {self.seen}" if self.what else self.seen
+        wanted = f", wanted {self.wanted}" if self.wanted else ""
+        subject = f"{self.subject}: " if self.subject else ""
+        return f"{self.where}: {subject}{measured}{wanted}"
+
+
+def reasons(summary: RunSummary) -> tuple[Reason, ...]:
+    """Everything that kept this run from a pass, gravest first, none left out."""
+    found = [_tripped(trip) for trip in summary.trips]
+    found += [Reason("Stopped", "", "", f"by {stop.by}: {stop.text}", "", "") for stop in summary.stops]
+    if not summary.complete:
+        found.append(Reason("Run", "", "", "it was interrupted: its journal has no end", "", _AGAIN))
+    ranked = sorted(summary.steps, key=lambda step: tuple(Verdict).index(step.verdict))
+    for step in ranked:
+        found += _step_reasons(step, summary)
+    if not summary.steps:
+        found.append(Reason("Plan", "", "", "no step was planned", "", "Choose a plan that fits this model."))
+    return tuple(dict.fromkeys(found))
+
+
+def next_action(summary: RunSummary) -> tuple[str, ...]:
+    """What the technician does now, most urgent first; never empty."""
+    unsafe = sorted({name for made in summary.made_safe for name in made.unconfirmed})
+    actions = []
+    if unsafe:
+        actions.append(
+            f"NOT CONFIRMED SAFE: {', '.join(unsafe)}. "
+            "Check by hand that load and power are off before you touch the rack."
+        )
+    if summary.verdict is Verdict.PASS:
+        return (*actions, *_release(summary))
+    actions += [reason.action for reason in reasons(summary) if reason.action]
+    if summary.verdict is Verdict.FAIL:
+        actions.append("Then run the acceptance of this rack again from the start.")
+    elif not actions or summary.verdict is Verdict.ABORTED:
+        actions.append(_AGAIN)
+    else:
+        actions.append("Then run again: this run says nothing about the rack.")
+    return tuple(dict.fromkeys(actions))
+
+
+_AGAIN = "Start the run again once the reason for the stop is gone; this run says nothing about the rack."
+
+
+def _release(summary: RunSummary) -> tuple[str, ...]:
+    if identity(summary.started).simulated:
+        return ("Nothing to release: this rack was simulated.",)
+    return ("Release the rack: print certificate.pdf and put it with the shipping papers.",)
+
+
+def verdict_sentence(summary: RunSummary) -> str:
+    """One sentence on what this run says of the unit."""
+    who = identity(summary.started)
+    unit = f"Unit {who.serial}" if who.serial else "The unit"
+    model = f"{who.model} revision {who.revision}" if who.model else "its model"
+    taken = [m for step in summary.steps for m in step.measurements]
+    marginal = sum(m.judgement == Judgement.MARGINAL for m in taken)
+    failed = sum(m.judgement == Judgement.FAIL for m in taken)
+    short = sum(step.verdict is Verdict.FAIL for step in summary.steps)
+    match summary.verdict:
+        case Verdict.PASS:
+            margin = f", {marginal} of them marginal" if marginal else ""
+            return (
+                f"{unit} conforms to {model}: {_steps(len(summary.steps))} ran, {_measured(len(taken))} passed{margin}."
+            )
+        case Verdict.FAIL:
+            tripped = sum(trip.blames != "rig" for trip in summary.trips)
+            trips = f", {_count(tripped, 'interlock')} tripped" if tripped else ""
+            return (
+                f"{unit} does not conform to {model}: {short} of {_steps(len(summary.steps))} failed, "
+                f"{failed} of {_measured(len(taken))} outside the limits{trips}."
+            )
+        case _:
+            return (
+                f"{OUTCOME_OF[summary.verdict]} {unit} is neither accepted nor rejected, and no certificate is issued."
+            )
+
+
+def advice(measured: Measured) -> str:
+    """What to do about one measurement that did not pass."""
+    if measured.judgement == Judgement.UNJUDGED or measured.value is None:
+        return (
+            f"{measured.subject} gave no usable {measured.key} ({measured.quality or 'no value'}). "
+            "Check that it is powered and reachable, then run again."
+        )
+    wanted = bounds_text(measured.limit).removeprefix("= ")
+    for prefix, sentence in _ADVICE:
+        if measured.key.startswith(prefix):
+            return sentence.format(
+                subject=measured.subject, value=value_text(measured.value, measured.unit), wanted=wanted
+            )
+    return f"Check {measured.subject}: {measured.key} must be {wanted}. Ask test engineering if the cause is not plain."
+
+
+def _swap(measured: Measured, summary: RunSummary) -> str:
+    """Two cables that changed places are one action, not two."""
+    for other in summary.failed:
+        crossed = _allows(measured, other.value) and _allows(other, measured.value)
+        if other.key == measured.key and other.subject != measured.subject and crossed:
+            first, second = sorted((measured.subject, other.subject))
+            return f"Swap the cables at {first} and {second}."
+    return ""
+
+
+def _allows(measured: Measured, value: Value | None) -> bool:
+    return value is not None and value in (measured.limit.allowed or ())
+
+
+def _tripped(trip: Tripped) -> Reason:
+    seen = value_text(trip.value, trip.unit)
+    where = f"Interlock {trip.interlock} ({BLAMED.get(trip.blames, trip.blames)})"
+    bounds = trip.bounds.replace("degC", "°C").removesuffix(" count")
+    action = f"{trip.subject}: {trip.advice}" if trip.advice else ""
+    return Reason(where, trip.subject, "its reading", f"{seen} ({trip.text})", bounds, action)
+
+
+def _step_reasons(step: StepResult, summary: RunSummary) -> list[Reason]:
+    where = step_text(step)
+    found = []
+    for measured in step.measurements:
+        if measured.judgement in (Judgement.PASS, Judgement.MARGINAL):
+            continue
+        action = advice(measured)
+        if measured.key in ("link.neighbour", "power.outlet.feeds"):
+            action = _swap(measured, summary) or action
+        seen = value_text(measured.value, measured.unit)
+        found.append(Reason(where, measured.subject, measured.key, seen, bounds_text(measured.limit), action))
+    found += [
+        Reason(where, failure.device, "", failure.text, "", f"{failure.device}: {failure.text}")
+        for failure in step.device_failures
+    ]
+    for declared in step.missing if step.verdict is Verdict.FAIL else ():
+        key, _, subject = declared.partition("@")
+        found.append(Reason(where, subject or step.planned.device, key, NEVER, "", _MISSING))
+    if not found and step.verdict is not Verdict.PASS:
+        found.append(Reason(where, step.planned.device, "", step.text, "", ""))
+    return found
+
+
+_MISSING = "Give this run to test engineering: the plan declared a measurement and did not take it."
+
+
+def _steps(count: int) -> str:
+    return _count(count, "step")
+
+
+def _measured(count: int) -> str:
+    return _count(count, "measurement")
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

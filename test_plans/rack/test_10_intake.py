@@ -1,0 +1,160 @@
+"""Intake: is this the rack that was ordered, complete, with the right firmware and a clean record?"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from harness.capabilities import (
+    EventLog,
+    Firmware,
+    FirmwareInventory,
+    Identified,
+    Identity,
+    Inventory,
+    LeakDetection,
+    LeakState,
+    LogEntry,
+    Part,
+    Severity,
+)
+from harness.plan import Device, Devices, Measure, Rack
+
+pytestmark = pytest.mark.stage("intake")
+
+GRAVITY = (LeakState.WET, LeakState.FAULT, LeakState.UNKNOWN, LeakState.DRY)
+
+
+async def identify(device: Device) -> Identified:
+    """Who a device says it is."""
+    return await device.ask(Identity).identify()
+
+
+async def list_parts(device: Device) -> tuple[Part, ...]:
+    """The parts a device says it has."""
+    return tuple(await device.ask(Inventory).parts())
+
+
+async def list_firmware(device: Device) -> tuple[Firmware, ...]:
+    """The firmware a device says it runs."""
+    return tuple(await device.ask(FirmwareInventory).firmware())
+
+
+async def read_log(device: Device) -> tuple[LogEntry, ...]:
+    """A device's whole log."""
+    return tuple(await device.ask(EventLog).entries())
+
+
+def as_text(log: tuple[LogEntry, ...]) -> str:
+    """A log as evidence: one entry a line."""
+    return "".join(f"{entry.at.isoformat()} {entry.severity} {entry.ident} {entry.message}\n" for entry in log)
+
+
+@pytest.mark.measures("identity.manufacturer", "identity.model", "identity.part_number", per="compute_tray")
+@pytest.mark.measures("identity.manufacturer", "identity.model", "identity.part_number", per="switch")
+@pytest.mark.measures("identity.manufacturer", "identity.model", per="pdu")
+@pytest.mark.measures("identity.model", "identity.part_number", per="power_shelf")
+@pytest.mark.measures("identity.model", "identity.part_number", per="cdu")
+async def test_identity(
+    compute_trays: Devices, switches: Devices, pdus: Devices, power_shelves: Devices, cdus: Devices, measure: Measure
+) -> None:
+    """Every device is of the make and model that the BOM names."""
+    for devices in (compute_trays, switches, pdus, power_shelves, cdus):
+        for device, found in await devices.each(identify):
+            wanted = device.entry.assembly
+            measure("identity.model", found.model, device.slot, expected=wanted.model)
+            # Power shelves and coolant units cannot name their maker; PDUs are ordered by model.
+            if devices in (compute_trays, switches, pdus):
+                measure("identity.manufacturer", found.manufacturer, device.slot, expected=wanted.manufacturer)
+            if devices is not pdus:
+                measure("identity.part_number", found.part_number, device.slot, expected=wanted.part_numbers)
+
+
+@pytest.mark.measures("parts.healthy", per="part")
+@pytest.mark.measures("parts.part_number", per="numbered_part")
+@pytest.mark.measures("parts.manufacturer", per="branded_part")
+@pytest.mark.measures("parts.count", per="compute_tray")
+@pytest.mark.measures("parts.count", per="switch")
+@pytest.mark.measures("parts.count", per="power_shelf")
+@pytest.mark.measures("parts.count", per="cdu")
+@pytest.mark.measures("identity.serial.unique", per="compute_tray")
+async def test_parts(
+    rack: Rack,
+    compute_trays: Devices,
+    switches: Devices,
+    power_shelves: Devices,
+    cdus: Devices,
+    measure: Measure,
+) -> None:
+    """Every part of the BOM is there, approved and healthy, and no serial occurs twice."""
+    inventory: list[tuple[Device, tuple[Part, ...]]] = []
+    for devices in (compute_trays, switches, power_shelves, cdus):
+        inventory += await devices.each(list_parts)
+    wanted = dict(rack.definition.parts())
+    for device, parts in inventory:
+        kinds = {spec.kind for spec in device.entry.assembly.parts}
+        present = {part.name: part for part in parts if part.present and part.kind in kinds}
+        mine = {place: spec for place, spec in wanted.items() if place.startswith(f"{device.slot}/")}
+        measure("parts.count", len(present), device.slot, expected=len(mine))
+        for place, spec in mine.items():
+            part = present.get(place.partition("/")[2])
+            measure("parts.healthy", part is not None and part.healthy is not False, place)
+            if spec.part_numbers:
+                number = part.part_number if part else "not present"
+                measure("parts.part_number", number, place, expected=spec.part_numbers)
+            if spec.manufacturer:
+                maker = part.manufacturer if part else "not present"
+                measure("parts.manufacturer", maker, place, expected=spec.manufacturer)
+    seen = Counter(part.serial for _, parts in inventory for part in parts if part.present and part.serial)
+    for device, parts in inventory:
+        if device in tuple(compute_trays):
+            unique = all(seen[part.serial] == 1 for part in parts if part.present and part.serial)
+            measure("identity.serial.unique", unique, device.slot)
+
+
+@pytest.mark.measures("firmware.version", per="firmware")
+async def test_firmware(
+    rack: Rack,
+    compute_trays: Devices,
+    switches: Devices,
+    pdus: Devices,
+    power_shelves: Devices,
+    cdus: Devices,
+    measure: Measure,
+) -> None:
+    """Every component runs the firmware of the baseline."""
+    baseline = rack.definition.firmware()
+    for devices in (compute_trays, switches, pdus, power_shelves, cdus):
+        for device, firmware in await devices.each(list_firmware):
+            found = {device.subject(entry.component): entry.version for entry in firmware}
+            for component, version in baseline.items():
+                if component.startswith(f"{device.slot}/"):
+                    measure("firmware.version", found.get(component, "not reported"), component, expected=version)
+
+
+@pytest.mark.measures("leak.state", per="compute_tray")
+@pytest.mark.measures("leak.state", per="cdu")
+async def test_leak_detectors(compute_trays: Devices, cdus: Devices, measure: Measure) -> None:
+    """Every leak detector is alive and dry, judged one by one."""
+
+    async def detect(device: Device) -> list[LeakState]:
+        return [leak.state for leak in await device.ask(LeakDetection).leaks()]
+
+    for devices in (compute_trays, cdus):
+        for device, states in await devices.each(detect):
+            measure("leak.state", min(states, key=GRAVITY.index).value if states else None, device.slot)
+
+
+@pytest.mark.measures("event_log.critical", per="compute_tray")
+async def test_event_logs(rack: Rack, compute_trays: Devices, hosts: Devices, measure: Measure) -> None:
+    """No event log holds a critical entry; all logs are archived to compare with at hand-over."""
+    baseline: dict[str, frozenset[str]] = {}
+    for devices in (compute_trays, hosts):
+        for device, log in await devices.each(read_log):
+            rack.attach(f"{device.name}-log-intake.txt", as_text(log), f"log of {device.name} at intake")
+            baseline[device.name] = frozenset(entry.ident for entry in log)
+            if devices is compute_trays:
+                critical = sum(entry.severity is Severity.CRITICAL for entry in log)
+                measure("event_log.critical", critical, device.slot)
+    rack.keep("logs at intake", baseline)

@@ -1,0 +1,64 @@
+"""Hand-over: everything is off, nothing is left on the hosts, and no log has gained what would worry the customer."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.capabilities import Accelerator, Accelerators, EventLog, JobState, LogEntry, Severity, Workload
+from harness.plan import Device, Devices, Measure, Rack
+
+pytestmark = pytest.mark.stage("hand_over")
+
+
+async def stop_loads(host: Device) -> int:
+    """Stop every load that was ever started on a host; returns how many are still running."""
+    return sum(job.state is JobState.RUNNING for job in await host.ask(Workload).stop_all())
+
+
+async def read_accelerators(host: Device) -> dict[str, Accelerator]:
+    """A host's accelerators by name."""
+    return {each.name: each for each in await host.ask(Accelerators).accelerators()}
+
+
+async def read_log(device: Device) -> tuple[LogEntry, ...]:
+    """A device's whole log."""
+    return tuple(await device.ask(EventLog).entries())
+
+
+@pytest.mark.measures("handover.loads.running", per="host")
+@pytest.mark.measures("handover.idle.power", per="accelerator")
+async def test_loads_are_off(rack: Rack, hosts: Devices, measure: Measure) -> None:
+    """Every load has ended and every accelerator is idle again."""
+    for host, running in await hosts.each(stop_loads):
+        measure("handover.loads.running", running, host.slot)
+    await rack.wait("cool-down", "cooling down")
+    for host, accelerators in await hosts.each(read_accelerators):
+        for spec in host.entry.assembly.parts:
+            if spec.kind == "accelerator":
+                for name in spec.names():
+                    found = accelerators.get(name)
+                    measure("handover.idle.power", found.power if found else None, host.subject(name))
+
+
+@pytest.mark.measures("event_log.new.critical", "event_log.new.warning", per="compute_tray")
+async def test_logs_are_clean(rack: Rack, compute_trays: Devices, hosts: Devices, measure: Measure) -> None:
+    """Neither the BMCs' nor the kernels' logs have gained a warning or worse since intake."""
+    baseline: dict[str, frozenset[str]] = rack.kept("logs at intake", dict)
+    new: dict[str, list[LogEntry]] = {}
+    complete: dict[str, int] = {}
+    for devices in (compute_trays, hosts):
+        for device, log in await devices.each(read_log):
+            if device.name not in baseline:
+                continue
+            complete[device.slot] = complete.get(device.slot, 0) + 1
+            new.setdefault(device.slot, []).extend(entry for entry in log if entry.ident not in baseline[device.name])
+            text = "".join(f"{e.at.isoformat()} {e.severity} {e.ident} {e.message}\n" for e in log)
+            rack.attach(f"{device.name}-log-handover.txt", text, f"log of {device.name} at hand-over")
+    for tray in compute_trays:
+        # Both logs of the slot or none: half a comparison is no comparison.
+        if complete.get(tray.slot) == 2:
+            entries = new[tray.slot]
+            critical = sum(entry.severity is Severity.CRITICAL for entry in entries)
+            warning = sum(entry.severity is Severity.WARNING for entry in entries)
+            measure("event_log.new.critical", critical, tray.slot)
+            measure("event_log.new.warning", warning, tray.slot)

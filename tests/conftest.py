@@ -1,0 +1,19 @@
+"""What all tests share: the option for long suites, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long` runs the suites that take minutes."""
+    parser.addoption("--long", action="store_true", help="run the long suites whole instead of a seeded sample")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --long, what is marked long is left out and said."""
+    if config.getoption("--long"):
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="long: runs with --long (make test-long)"))

@@ -1,0 +1,224 @@
+"""Runs made by hand: a journal with fixed times, its sealed files, and demo keys of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.journal import events as e
+from harness.journal.lines import FIRST, digest, encode
+from harness.limits import Limit, judge
+from harness.quantities import Quality, Reading, Unit, Value
+from harness.rack.model import Model
+
+START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+
+
+class Run:
+    """A run directory in the making; times advance two seconds an event, twenty in rack time."""
+
+    def __init__(self, directory: Path) -> None:
+        self.dir = directory
+        self.entries: list[e.Entry] = []
+        directory.mkdir(parents=True, exist_ok=True)
+        self._head = FIRST
+        self.model = _model()
+
+    def add(self, *events: e.Event) -> Run:
+        """Append events."""
+        for event in events:
+            number = len(self.entries)
+            wall = (START + timedelta(seconds=2 * number)).isoformat()
+            rack = (START + timedelta(seconds=20 * number)).isoformat()
+            entry = e.Entry(number, wall, rack, 100.0 + number, self._head, event)
+            line = encode(entry)
+            self._head = digest(line)
+            self.entries.append(entry)
+            with (self.dir / "journal.jsonl").open("ab") as file:
+                file.write(line + b"\n")
+        return self
+
+    def start(self, *, simulated: bool = True, tier: str = "silver", **unit: Any) -> Run:
+        """RunStarted with the first model."""
+        bay: dict[str, Any] = {
+            "name": "bay-3",
+            "site": "Line 2",
+            "station": "station-7",
+            "devices": {},
+            "instruments": [{"name": "flow meter", "serial": "FM-118", "calibration_due": "2027-03-01"}],
+        }
+        if simulated:
+            bay["simulated"] = {"pace": 20.0, "seed": 7, "faults": [], "epoch": START.isoformat(), "started": 0.0}
+        definition = {
+            "model": self.model,
+            "bay": bay,
+            "unit": {"serial": "BR4-00017", "order": "PO-4471", "customer": "", "built_serials": {"tray-01": "T1"}}
+            | unit,
+            "model_digest": "aa" * 32,
+            "bay_digest": "bb" * 32,
+        }
+        text = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        drivers = {
+            name: f"bmc/redfish ({tier})" if "host" not in name else f"host/linux ({tier})"
+            for slot, spec in self.model["slots"].items()
+            for name in [slot, *(f"{slot}-{role}" for role in spec["roles"][1:])]
+        }
+        return self.add(
+            e.RunStarted(
+                run_id="20261122-090000-BR4-00017",
+                definition=definition,
+                definition_digest=hashlib.sha256(text.encode()).hexdigest(),
+                software={"rackproof": "0.1.0", "python": "3.11.7", "redfish": "3.4.2"},
+                drivers=drivers,
+                simulated=simulated,
+                operator="operator-1",
+                station="station-7",
+            )
+        )
+
+    def plan(self, *steps: tuple[str, str, str, tuple[str, ...]]) -> Run:
+        """Planned, from (step, stage, device, measures)."""
+        planned = tuple(
+            e.PlannedStep(step, step.rpartition("::")[2].replace("_", " ").capitalize(), stage, device, measures)
+            for step, stage, device, measures in steps
+        )
+        return self.add(e.Planned("rack", "cc" * 32, planned))
+
+    def step(self, name: str, *measured: tuple[str, str, Value | None], outcome: str = "completed") -> Run:
+        """A whole step with its measurements (key, subject, value), judged as the harness does."""
+        self.add(e.StepStarted(name))
+        for key, subject, value in measured:
+            self.add(self.measured(name, key, subject, value))
+        return self.add(e.StepFinished(name, outcome))
+
+    def measured(self, step: str, key: str, subject: str, value: Value | None, *expected: Value) -> e.Measured:
+        """A measurement against the model's limit of that key."""
+        spec = self.model["limits"][key]
+        equals = (spec["equals"],) if spec.get("equals") is not None else None
+        limit = Limit(
+            key=key,
+            unit=Unit(spec["unit"]),
+            source=spec["source"],
+            minimum=spec["min"],
+            maximum=spec["max"],
+            allowed=expected or equals,
+            guard=spec["guard"],
+            uncertainty=spec["uncertainty"],
+            recorded_only=spec["recorded_only"],
+        )
+        reading = Reading(
+            "" if value is None else value, limit.unit, START, Quality.GOOD if value is not None else Quality.ABSENT
+        )
+        used = e.LimitUsed(
+            key,
+            str(limit.unit),
+            limit.describe(),
+            limit.source,
+            limit.minimum,
+            limit.maximum,
+            limit.allowed,
+            limit.guard,
+            limit.uncertainty,
+        )
+        at = (START + timedelta(seconds=20 * len(self.entries))).isoformat()
+        return e.Measured(
+            step, key, subject, value, str(limit.unit), at, str(reading.quality), str(judge(reading, limit)), used
+        )
+
+    def attach(self, name: str, content: bytes) -> Run:
+        """A file of evidence, attached."""
+        path = self.dir / "attachments" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return self.add(e.Attached(f"attachments/{name}", hashlib.sha256(content).hexdigest(), "console log"))
+
+    def seal(self, name: str, content: bytes) -> Run:
+        """A telemetry segment, sealed."""
+        path = self.dir / "telemetry" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return self.add(
+            e.SegmentSealed(
+                f"telemetry/{name}", hashlib.sha256(content).hexdigest(), 3, START.isoformat(), START.isoformat()
+            )
+        )
+
+    def finish(self, verdict: str = "PASS") -> Run:
+        """RunFinished."""
+        return self.add(e.RunFinished(verdict))
+
+
+def _model() -> dict[str, Any]:
+    path = Path(__file__).parents[2] / "test_plans" / "models" / "bench4.yaml"
+    return Model.model_validate(yaml.safe_load(path.read_text("utf-8"))).model_dump(mode="json")
+
+
+INTAKE = "test_10_intake.py::test_identity[tray-01]"
+LINKS = "test_30_links.py::test_cable_map"
+BURN_IN = "test_40_burn_in.py::test_burn_in"
+
+
+def _small(run: Run, *, hot: float = 71.5, simulated: bool = True, tier: str = "silver") -> Run:
+    run.start(simulated=simulated, tier=tier).plan(
+        (INTAKE, "intake", "tray-01", ("parts.healthy",)),
+        (LINKS, "links", "", ("link.up",)),
+        (BURN_IN, "burn_in", "", ("accelerator.temperature.max", "burn_in.errors")),
+    )
+    run.step(INTAKE, ("parts.healthy", "tray-01/accelerator-0", True), ("leak.state", "tray-01", "dry"))
+    run.step(LINKS, ("link.up", "switch-1/swp1", True), ("link.up", "switch-1/swp2", True))
+    run.add(e.StepStarted(BURN_IN), e.Progressed(BURN_IN, "burning in", 120.0, 240.0))
+    run.attach("tray-01-console.log", b"boot ok\n")
+    run.seal("segment-0001.parquet", bytes(range(256)))
+    run.add(run.measured(BURN_IN, "accelerator.temperature.max", "tray-01/accelerator-0", hot))
+    run.add(run.measured(BURN_IN, "accelerator.temperature.max", "tray-02/accelerator-3", 82.0))
+    run.add(run.measured(BURN_IN, "burn_in.errors", "tray-01/accelerator-0", 0))
+    return run.add(e.StepFinished(BURN_IN, "completed"))
+
+
+@pytest.fixture(autouse=True)
+def demo_keys(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Demo keys below a directory of their own, never the user's; made once a session."""
+    home = tmp_path_factory.getbasetemp() / "xdg"
+    monkeypatch.setenv("XDG_DATA_HOME", str(home))
+    monkeypatch.delenv("RACKPROOF_KEY_PASSPHRASE", raising=False)
+    return home / "rackproof" / "demo-keys"
+
+
+@pytest.fixture
+def blank(tmp_path: Path) -> Run:
+    """An empty run directory."""
+    return Run(tmp_path / "run")
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Run]:
+    """Makes runs that end in a given verdict."""
+
+    def make(verdict: str, **options: Any) -> Run:
+        run = Run(tmp_path / f"run-{verdict.lower()}")
+        if verdict == "PASS":
+            return _small(run, **options).finish()
+        if verdict == "FAIL":
+            return _small(run, hot=91.25, **options).finish("FAIL")
+        if verdict == "INCONCLUSIVE":
+            _small(run, **options)
+            run.add(
+                e.DeviceFailed(
+                    BURN_IN, "tray-03", "Unreachable", "tray-03: reading sensors: no answer. Check its cable."
+                )
+            )
+            return run.finish("INCONCLUSIVE")
+        _small(run, **options)
+        run.add(
+            e.StopRequested("operator", "Ctrl-C"), e.SafetyAction("pdu-a", "outlets off", True, "read back off", 0.2)
+        )
+        return run.add(e.MadeSafe("stop", True, ())).finish("ABORTED")
+
+    return make

@@ -1,0 +1,134 @@
+"""The words: numbers, verdict sentences, advice that a technician can act on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.journal import events as e
+from harness.verdict import fold
+from reports import view
+
+STEP = "test_30_links.py::test_cable_map"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (None, "degC", "no value"),
+        (True, "bool", "yes"),
+        (False, "bool", "no"),
+        (3, "count", "3"),
+        (81.25, "degC", "81.25 °C"),
+        (0.03512, "K/W", "0.03512 K/W"),
+        (12345.6, "W", "12346 W"),
+        (0.0, "%", "0 %"),
+        (0.00001234, "1", "1.234e-05"),
+        (float("nan"), "W", "nan W"),
+        ("", "text", "(empty)"),
+        ("switch-1/swp1", "text", "switch-1/swp1"),
+    ],
+)
+def test_values_read_as_a_person_writes_them(value: Any, unit: str, shown: str) -> None:
+    assert view.value_text(value, unit) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0 s"), (59.4, "59 s"), (60, "1:00"), (3765, "1:02:45"), (-3, "0 s")]
+)
+def test_spans(seconds: float, shown: str) -> None:
+    assert view.span_text(seconds) == shown
+
+
+def test_two_cables_that_changed_places_are_one_action(blank: Any) -> None:
+    blank.start().plan((STEP, "links", "", ("link.neighbour",))).add(e.StepStarted(STEP))
+    blank.add(blank.measured(STEP, "link.neighbour", "switch-1/swp1", "tray-02/nic-0", "tray-01/nic-0"))
+    blank.add(blank.measured(STEP, "link.neighbour", "switch-1/swp3", "tray-01/nic-0", "tray-02/nic-0"))
+    blank.add(e.StepFinished(STEP, "completed")).finish("FAIL")
+    actions = view.next_action(fold(blank.entries))
+    assert actions[0] == "Swap the cables at switch-1/swp1 and switch-1/swp3."
+    assert len(actions) == 2
+
+
+def test_a_cable_in_the_wrong_port_says_where_it_belongs(blank: Any) -> None:
+    blank.start().plan((STEP, "links", "", ("link.neighbour",))).add(e.StepStarted(STEP))
+    blank.add(blank.measured(STEP, "link.neighbour", "switch-1/swp1", "tray-04/nic-1", "tray-01/nic-0"))
+    blank.add(e.StepFinished(STEP, "completed")).finish("FAIL")
+    assert view.next_action(fold(blank.entries))[0] == (
+        "The cable at switch-1/swp1 goes to tray-04/nic-1, the cable map wants tray-01/nic-0. Move the cable."
+    )
+
+
+def test_every_limit_of_the_model_has_advice_of_its_own(blank: Any) -> None:
+    for key in blank.model["limits"]:
+        measured = blank.measured(STEP, key, "tray-01/accelerator-2", "odd", "even")
+        said = view.advice(dataclasses.replace(measured, judgement="fail"))
+        assert "tray-01/accelerator-2" in said
+        assert "Ask test engineering" not in said, key
+        assert "{" not in said
+
+
+def test_an_unjudged_value_is_no_failing_of_the_rack(blank: Any) -> None:
+    said = view.advice(blank.measured(STEP, "thermal.flow", "cdu-1", None))
+    assert said == "cdu-1 gave no usable thermal.flow (absent). Check that it is powered and reachable, then run again."
+
+
+def test_what_is_not_confirmed_safe_comes_first(make_run: Callable[..., Any]) -> None:
+    run = make_run("FAIL")
+    run.add(e.MadeSafe("trip", False, ("pdu-b", "tray-01-host")), e.RunFinished("FAIL"))
+    first = view.next_action(fold(run.entries))[0]
+    assert first.startswith("NOT CONFIRMED SAFE: pdu-b, tray-01-host.")
+
+
+def test_a_trip_says_where_what_and_what_to_do(blank: Any) -> None:
+    blank.start().plan((STEP, "links", "", ("link.up",))).step(STEP, ("link.up", "switch-1/swp1", True))
+    blank.add(
+        e.Tripped("coolant-leak", "cdu-1", 1, "count", "≤ 0 count", "rack", "a detector is wet", "Close the valves.")
+    )
+    blank.finish("FAIL")
+    summary = fold(blank.entries)
+    assert str(view.reasons(summary)[0]) == (
+        "Interlock coolant-leak (the rack): cdu-1: its reading is 1 (a detector is wet), wanted ≤ 0"
+    )
+    assert view.next_action(summary)[0] == "cdu-1: Close the valves."
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("PASS", ["conforms to bench4 revision 1.0", "3 steps ran", "7 measurements passed, 1 of them marginal"]),
+        ("FAIL", ["does not conform", "1 of 3 steps failed"]),
+        ("INCONCLUSIVE", ["No statement on conformity", "no certificate is issued"]),
+        ("ABORTED", ["No statement on conformity", "stopped"]),
+    ],
+)
+def test_verdict_sentences(make_run: Callable[..., Any], verdict: str, words: list[str]) -> None:
+    summary = fold(make_run(verdict).entries)
+    assert summary.verdict == verdict
+    said = view.verdict_sentence(summary)
+    assert all(word in said for word in words), said
+    assert view.next_action(summary)
+
+
+def test_every_run_has_a_next_action_and_a_reason_or_a_pass(blank: Any) -> None:
+    for count in range(6):
+        summary = fold(blank.start().entries[:count])
+        assert view.next_action(summary)
+        assert view.reasons(summary)
+        assert view.verdict_sentence(summary)
+
+
+def test_a_missing_measurement_is_told(blank: Any) -> None:
+    blank.start().plan((STEP, "links", "", ("link.up", "link.speed"))).step(STEP, ("link.up", "switch-1/swp1", True))
+    summary = fold(blank.finish("FAIL").entries)
+    assert any("link.speed was never measured" in str(reason) for reason in view.reasons(summary))
+
+
+def test_a_simulated_pass_releases_nothing(make_run: Callable[..., Any], blank: Any) -> None:
+    blank.start(simulated=False).plan((STEP, "links", "", ("link.up",)))
+    blank.step(STEP, ("link.up", "switch-1/swp1", True)).finish()
+    assert "simulated" in view.next_action(fold(make_run("PASS").entries))[0]
+    assert "Release the rack" in view.next_action(fold(blank.entries))[0]
