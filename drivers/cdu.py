@@ -208,6 +208,9 @@ class Cdu:
         said = values.get(f"pump.running[{name}]")
         turning = None if speed is None else speed >= _TURNING
         running = said if isinstance(said, bool) else turning
+        if f"pump.running[{name}]" in values and not isinstance(said, bool):
+            # It reports a status that is none of the known ones, such as abnormal: that is no healthy pump.
+            return Pump(name, running, reading_of(speed, Unit.RPM, at), healthy=False)
         healthy = None if running is None or turning is None else running == turning
         return Pump(name, running, reading_of(speed, Unit.RPM, at), healthy)
 

@@ -248,7 +248,7 @@ def _problem(error: Any, file: str, lines: Mapping[tuple[str, ...], int], kind: 
     if error["type"] == "extra_forbidden":
         text = f"unknown entry{suggest(path[-1], _siblings(path, kind))}"
     elif path and path[-1] == "unit":
-        text = f"{error['input']!r} is no unit{suggest(str(error['input']), list(Unit))}"
+        text = f"{error['input']!r} is no unit{suggest(str(error['input']), [unit.value for unit in Unit])}"
     return Problem(_at(file, path, lines), ".".join(path), text)
 
 

@@ -6,12 +6,16 @@ Sampling and interlocks turn on it from the first contact to the last, whatever 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+ENDING_TIME = 5.0
+"""Wall seconds for the loop's last tasks and threads to end."""
 
 
 class RackLoop:
@@ -44,13 +48,15 @@ class RackLoop:
         self._loop.call_soon_threadsafe(function, *arguments)
 
     def close(self) -> None:
-        """Cancel what is left, stop the loop and end its thread."""
+        """Cancel what is left, stop the loop and end its thread; what will not end is left to the daemon thread."""
         if self._loop.is_closed():
             return
-        self.run(_cancel_all(), timeout=10.0)
+        with contextlib.suppress(TimeoutError):
+            self.run(_cancel_all(), timeout=ENDING_TIME)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10.0)
-        self._loop.close()
+        self._thread.join(timeout=ENDING_TIME)
+        if not self._thread.is_alive():
+            self._loop.close()
 
 
 async def _cancel_all() -> None:
@@ -58,5 +64,6 @@ async def _cancel_all() -> None:
     left = [task for task in asyncio.all_tasks() if task is not own]
     for task in left:
         task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+    if left:
+        await asyncio.wait(left, timeout=ENDING_TIME / 2)
     await asyncio.get_running_loop().shutdown_default_executor()

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from harness.capabilities import Firmware, Identified, Part
 from harness.clock import Clock
 from harness.connection import Driver
 from harness.each import Result, each
 from harness.errors import DeviceError, PlanError, Unsupported
+from harness.evidence import Evidence
 from harness.limits import Judgement
 from harness.quantities import Quality, Reading, Unit, Value
 from harness.rack.definition import DeviceEntry, RackDefinition
@@ -36,6 +38,9 @@ class StepSession(Protocol):
     def window(self) -> Window: ...
 
     @property
+    def evidence(self) -> Evidence: ...
+
+    @property
     def kept(self) -> dict[str, object]: ...
 
     @property
@@ -43,15 +48,7 @@ class StepSession(Protocol):
 
     def driver(self, device: str) -> Driver: ...
 
-    def device_failed(self, error: DeviceError) -> None: ...
-
-    def progress(self, text: str, elapsed: float, total: float) -> None: ...
-
     def coverage(self, device: str, since: tuple[int, int] | None) -> tuple[int, int]: ...
-
-    def attach(self, name: str, text: str, what: str) -> None: ...
-
-    def measured(self, key: str, reading: Reading, subject: str, expected: tuple[Value, ...]) -> Judgement: ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +74,10 @@ class Device:
         if not isinstance(driver, capability):
             raise Unsupported(self.name, f"ask for {capability.__name__}", "its driver cannot do that")
         return driver
+
+    def can(self, capability: type[object]) -> bool:
+        """Whether it has a capability at all."""
+        return isinstance(self.session.driver(self.name), capability)
 
     @property
     def lost(self) -> DeviceError | None:
@@ -121,7 +122,7 @@ class Devices:
         answered: list[tuple[Device, T]] = []
         for result in results:
             if result.error is not None:
-                self.session.device_failed(result.error)
+                self.session.evidence.device_failed(result.error)
             else:
                 answered.append((result.device, result.value))  # type: ignore[arg-type]  # no error: a value
         return tuple(answered)
@@ -154,7 +155,7 @@ class Measure:
             need = "needs" if limit.by_definition else "takes no"
             raise PlanError(f"{key} {need} an expected value: it is {limit.describe()}")
         reading = value if isinstance(value, Reading) else self._reading(value, limit.unit)
-        return self.session.measured(key, reading, subject, _values(expected))
+        return self.session.evidence.measured(limit, reading, subject, _values(expected))
 
     def _reading(self, value: Value | None, unit: Unit) -> Reading:
         now = self.session.clock.now()
@@ -213,7 +214,7 @@ class Rack:
 
     def failed(self, error: DeviceError) -> None:
         """Record that a device could not be used; the step becomes inconclusive."""
-        self.session.device_failed(error)
+        self.session.evidence.device_failed(error)
 
     def coverage(self, device: str, since: tuple[int, int] | None = None) -> tuple[int, int]:
         """Sweeps due and taken of a device so far, or since an earlier answer of this call."""
@@ -221,7 +222,17 @@ class Rack:
 
     def attach(self, name: str, text: str, what: str) -> None:
         """Keep a text as evidence with the run."""
-        self.session.attach(name, text, what)
+        self.session.evidence.attach(name, text, what)
+
+    def inventoried(
+        self, device: Device, found: Identified, firmware: Sequence[Firmware], parts: Sequence[Part]
+    ) -> None:
+        """Keep what a device said of itself and its parts: the as-found record on the certificate."""
+        self.session.evidence.inventoried(device.slot, found, firmware, parts)
+
+    def progress(self, text: str, elapsed: float, total: float) -> None:
+        """Show how far a long step is, in rack seconds or in pieces of work."""
+        self.session.evidence.progress(text, elapsed, total)
 
     async def wait(self, duration: str, text: str) -> None:
         """Wait for a duration of the model, showing how far it is."""
@@ -232,6 +243,6 @@ class Rack:
         clock = self.session.clock
         began = clock.elapsed()
         while (elapsed := clock.elapsed() - began) < seconds:
-            self.session.progress(text, elapsed, seconds)
+            self.session.evidence.progress(text, elapsed, seconds)
             await clock.sleep(min(seconds - elapsed, max(1.0, seconds / 50, 0.25 * clock.pace)))
-        self.session.progress(text, seconds, seconds)
+        self.session.evidence.progress(text, seconds, seconds)

@@ -129,7 +129,7 @@ def accept(order: Order) -> Outcome:
     if opening.session is None:
         problems = collection.problems
         raise DefinitionError(problems or f"the plan did not start: {text}")
-    failure = str(opening.session.failure or "")
+    failure = str(opening.session.evidence.failure or "")
     summary = fold(read_journal(setup.run_dir / "journal.jsonl").entries)
     written: list[Path] = []
     try:

@@ -6,8 +6,6 @@ It composes and does little itself: steps run through `run_step`, everything tha
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 import platform
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,26 +16,29 @@ from typing import Any, TypeVar
 from harness.capabilities import Workload
 from harness.clock import Clock
 from harness.connection import Driver
-from harness.each import each
+from harness.each import each, end_within
 from harness.errors import DeviceError, RackproofError
+from harness.evidence import Evidence
 from harness.journal import events as e
-from harness.journal.reader import read_journal
-from harness.journal.writer import JournalFailure, JournalWriter
-from harness.limits import Judgement, judge
 from harness.loop import RackLoop
 from harness.observing import Audience, Observer
-from harness.quantities import Reading, Sample, Value
+from harness.quantities import Sample
 from harness.rack.definition import RackDefinition
 from harness.safety.interlocks import Interlocks, Trip
 from harness.safety.make_safe import Safing, stronger
 from harness.telemetry.sampler import DeviceSampler, Watch
-from harness.telemetry.segments import SegmentWriter
 from harness.telemetry.window import Window
 from harness.verdict import Verdict, fold
 
 T = TypeVar("T")
 
 PACKAGES = ("rackproof", "pytest", "redfish", "pysnmp", "pymodbus", "pyserial", "paramiko", "duckdb")
+SAFING_TIME = 120.0
+"""Wall seconds that the end of a run waits for making safe; every action in it has a box of its own."""
+CLOSING_TIME = 5.0
+"""Wall seconds for tasks and drivers to let go."""
+CANCEL_AGAIN = 0.2
+"""Wall seconds after which a step that was cancelled and goes on is cancelled again."""
 COOL_AGE = 60.0
 """Rack seconds after which a temperature no longer proves that an accelerator is cool."""
 
@@ -62,13 +63,8 @@ class RackSession:
         self.definition = setup.definition
         self.clock = setup.clock
         self.window = Window()
-        self.failure: RackproofError | None = None
-        """Why no evidence can be kept any more, such as a full disk."""
         self._setup = setup
-        self._audience = Audience(observers)
-        self._journal = JournalWriter(setup.run_dir / "journal.jsonl", setup.clock)
-        self._journal.subscribe(self._audience.entry)
-        self._segments = SegmentWriter(setup.run_dir, self.record)
+        self.evidence = Evidence(setup.run_dir, setup.clock, Audience(observers), self._cannot_record)
         self._interlocks = Interlocks(self.definition, self._on_trip)
         self._loop = RackLoop()
         self._samplers: dict[str, DeviceSampler] = {}
@@ -82,7 +78,6 @@ class RackSession:
         self.lost: dict[str, DeviceError] = {}
         """Devices whose telemetry is silent at present, and why."""
         self._stopped = ""
-        self._step = ""
         self._step_task: asyncio.Task[Any] | None = None
 
     # --- beginning and end -------------------------------------------------------------------------------------
@@ -90,7 +85,7 @@ class RackSession:
     def start(self, plan: e.Planned) -> None:
         """Write what is about to happen, connect to every device side by side, and start sampling and interlocks."""
         definition = self.definition
-        self.record(
+        self.evidence.record(
             e.RunStarted(
                 run_id=self._setup.run_id,
                 definition=definition.as_json(),
@@ -102,15 +97,15 @@ class RackSession:
                 station=platform.node(),
             )
         )
-        self.record(plan)
+        self.evidence.record(plan)
         self._loop.run(self._start())
 
     async def _start(self) -> None:
-        self.progress(f"connecting to {len(self._setup.drivers)} devices", 0.0, 1.0)
+        self.evidence.progress(f"connecting to {len(self._setup.drivers)} devices", 0.0, 1.0)
         for result in await each(self._setup.drivers.items(), lambda pair: pair[1].open()):
             if result.error is not None:
                 self._unopened[result.device[0]] = result.error
-                self.device_failed(result.error)
+                self.evidence.device_failed(result.error)
         watch = Watch(self._on_samples, self._on_lost, self._on_back)
         periods = self.definition.model.sampling.periods
         for entry in self.definition.devices:
@@ -120,104 +115,45 @@ class RackSession:
                 sampler = DeviceSampler(entry.name, driver, periods[entry.role], self.clock, watch, opened)
                 self._samplers[entry.name] = sampler
         self._interlocks.arm()
-        work = [sampler.run() for sampler in self._samplers.values()]
-        work += [self._interlocks.watch_silence(), self._seal_regularly()]
-        work += [self._renew(host) for host in self._setup.drivers.values() if isinstance(host, Workload)]
-        self._tasks = [asyncio.get_running_loop().create_task(coroutine) for coroutine in work]
-        self.progress("connected", 1.0, 1.0)
+        work = {f"sampling {name}": sampler.run() for name, sampler in self._samplers.items()}
+        work |= {"interlocks": self._interlocks.watch_silence(), "sealing": self._seal_regularly()}
+        for name, host in self._setup.drivers.items():
+            if isinstance(host, Workload):
+                work[f"leases of {name}"] = self._renew(name, host)
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(coroutine, name=name) for name, coroutine in work.items()]
+        self.evidence.progress("connected", 1.0, 1.0)
 
     def close(self) -> None:
         """Make safe, seal the evidence, write the last event, let go of every device. The verdict is folded later."""
         try:
             self._loop.run(self._close())
-            self._segments.close()
             self._attach_history()
-            finish = e.RunFinished(Verdict.NOT_RUN.value)
-            entries = read_journal(self._journal.path).entries
-            last = e.Entry(len(entries), "", "", 0.0, "", finish)
-            self.record(e.RunFinished(fold((*entries, last)).verdict.value))
+            entries = self.evidence.seal_last().entries
+            last = e.Entry(len(entries), "", "", 0.0, "", e.RunFinished(Verdict.NOT_RUN.value))
+            self.evidence.record(e.RunFinished(fold((*entries, last)).verdict.value))
         except RackproofError as error:
-            self.failure = self.failure or error
+            self.evidence.failure = self.evidence.failure or error
         finally:
             self._loop.close()
-            self._journal.close()
-            self._audience.close()
+            self.evidence.close()
 
     async def _close(self) -> None:
         self._begin_safing("end of run", "never")
-        await asyncio.gather(*self._safings, return_exceptions=True)
+        await end_within(SAFING_TIME, {"making safe": asyncio.gather(*self._safings)})
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(driver.close() for driver in self._setup.drivers.values()), return_exceptions=True)
+        late = await end_within(CLOSING_TIME, {task.get_name(): task for task in self._tasks})
+        drivers = {name: driver.close() for name, driver in self._setup.drivers.items()}
+        late += await end_within(CLOSING_TIME, drivers)
+        for name in late:
+            self.evidence.record(e.Noted(f"{name} did not end within {CLOSING_TIME:.0f} s and was left behind"))
 
     def _attach_history(self) -> None:
         simulated = self.definition.bay.simulated
         if simulated is not None and simulated.history and Path(simulated.history).is_file():
             text = Path(simulated.history).read_text("utf-8")
-            self.attach("simulation.jsonl", text, "faults of the simulated rack and when each began")
-
-    # --- evidence ----------------------------------------------------------------------------------------------
-
-    def record(self, event: e.Event) -> None:
-        """Append an event. If evidence can no longer be kept, the run is stopped and the rack made safe."""
-        try:
-            self._journal.append(event)
-        except (JournalFailure, ValueError) as error:
-            self._fail(error if isinstance(error, RackproofError) else RackproofError(f"not recorded: {error}"))
-
-    def _fail(self, error: RackproofError) -> None:
-        """Evidence can no longer be kept: nothing that follows could be proven."""
-        if self.failure is None:
-            self.failure = error
-            self.stop("the station", str(error))
-
-    def attach(self, name: str, text: str, what: str) -> None:
-        """Keep a text as evidence below `attachments/`, with its digest in the journal."""
-        folder = self._setup.run_dir / "attachments"
-        folder.mkdir(exist_ok=True)
-        data = text.encode("utf-8")
-        try:
-            with (folder / name).open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise RackproofError(f"attachments/{name} could not be written: {error.strerror}") from error
-        self.record(e.Attached(f"attachments/{name}", hashlib.sha256(data).hexdigest(), what))
-
-    def measured(self, key: str, reading: Reading, subject: str, expected: tuple[Value, ...]) -> Judgement:
-        """Judge a reading against the limit `key` and record it for the present step."""
-        limit = self.definition.limit(key)
-        if expected:
-            limit = limit.expecting(*expected)
-        judgement = judge(reading, limit)
-        used = e.LimitUsed(
-            key,
-            limit.unit.value,
-            limit.describe(),
-            limit.source,
-            limit.minimum,
-            limit.maximum,
-            limit.allowed,
-            limit.guard,
-            limit.uncertainty,
-        )
-        value = _plain(reading.value) if reading.usable else None
-        at = reading.at.isoformat()
-        event = e.Measured(
-            self._step, key, subject, value, reading.unit.value, at, reading.quality.value, judgement.value, used
-        )
-        self.record(event)
-        return judgement
-
-    def device_failed(self, error: DeviceError) -> None:
-        """Record that a device could not be used as asked."""
-        self.record(e.DeviceFailed(self._step, error.device, type(error).__name__, str(error)))
-
-    def progress(self, text: str, elapsed: float, total: float) -> None:
-        """Tell how far the present step is, in rack seconds."""
-        self.record(e.Progressed(self._step, text, round(elapsed, 1), round(total, 1)))
+            self.evidence.attach("simulation.jsonl", text, "faults of the simulated rack and when each began")
 
     def coverage(self, device: str, since: tuple[int, int] | None) -> tuple[int, int]:
         """Sweeps due and taken of a device, so far or since an earlier answer."""
@@ -240,13 +176,13 @@ class RackSession:
 
     def begin(self, step: str) -> None:
         """The step that everything recorded from now on belongs to."""
-        self._step = step
-        self.record(e.StepStarted(step))
+        self.evidence.step = step
+        self.evidence.record(e.StepStarted(step))
 
     def finish(self, outcome: str, text: str = "") -> None:
         """End the present step: completed, error or stopped."""
-        self.record(e.StepFinished(self._step, outcome, text))
-        self._step = ""
+        self.evidence.record(e.StepFinished(self.evidence.step, outcome, text))
+        self.evidence.step = ""
 
     def run_step(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a step's coroutine on the rack loop; it is cancelled (CancelledError) by a trip or a stop."""
@@ -268,22 +204,30 @@ class RackSession:
         """Stop the run and make the rack safe; callable from any thread and from a signal handler."""
         self._loop.call_soon(self._stop, by, text)
 
+    def _cannot_record(self, error: RackproofError) -> None:
+        self.stop("the station", str(error))
+
     def _stop(self, by: str, text: str) -> None:
         if self._stopped:
             return
         self._halt(f"stopped by {by}: {text}")
         self._begin_safing(f"stopped by {by}", "never")
-        self.record(e.StopRequested(by, text))
+        self.evidence.record(e.StopRequested(by, text))
 
     def _on_trip(self, trip: Trip) -> None:
-        self.record(trip.event)
+        self.evidence.record(trip.event)
         self._begin_safing(f"interlock {trip.event.interlock}", trip.cut_power)
         self._halt(f"interlock {trip.event.interlock}: {trip.event.text}")
 
     def _halt(self, why: str) -> None:
         self._stopped = self._stopped or why
+        self._cancel_step()
+
+    def _cancel_step(self) -> None:
+        """Cancel the present step, and again until it ends: a library under it may swallow a cancellation."""
         if self._step_task is not None:
             self._step_task.cancel()
+            asyncio.get_running_loop().call_later(CANCEL_AGAIN, self._cancel_step)
 
     def _begin_safing(self, reason: str, cut: str) -> None:
         """Start making safe, unless something at least as drastic is already under way."""
@@ -296,7 +240,7 @@ class RackSession:
     def _record_action(self, event: e.Event) -> None:
         if isinstance(event, e.SafetyAction):
             self._actions.append(event)
-        self.record(event)
+        self.evidence.record(event)
 
     def unconfirmed(self) -> list[str]:
         """What is not yet confirmed safe, for somebody who will not wait any longer."""
@@ -321,37 +265,28 @@ class RackSession:
         self._interlocks.check(device, samples)
         now = self.clock.now()
         self.window.add(samples, now)
-        try:
-            self._segments.write(samples, now)
-        except RackproofError as error:
-            self._fail(error)
-        self._audience.sampled(samples)
+        self.evidence.sampled(samples, now)
 
     def _on_lost(self, device: str, error: DeviceError) -> None:
         self.lost[device] = error
-        self.record(e.DeviceLost(device, str(error)))
+        self.evidence.record(e.DeviceLost(device, str(error)))
 
     def _on_back(self, device: str, silent: float) -> None:
         self._unopened.pop(device, None)
         self.lost.pop(device, None)
-        self.record(e.DeviceBack(device, round(silent, 3)))
+        self.evidence.record(e.DeviceBack(device, round(silent, 3)))
 
     async def _seal_regularly(self) -> None:
         while True:
             await asyncio.sleep(self.definition.model.sampling.segment)
-            try:
-                await asyncio.to_thread(self._segments.seal)
-            except RackproofError as error:
-                self._fail(error)
+            await asyncio.to_thread(self.evidence.seal)
 
-    async def _renew(self, host: Workload) -> None:
+    async def _renew(self, name: str, host: Workload) -> None:
         while True:
             await asyncio.sleep(host.lease / 3)
             try:
                 await host.renew()
             except DeviceError as error:
-                self.record(e.Noted(f"a lease could not be renewed, its loads will end by themselves: {error}"))
-
-
-def _plain(value: Value) -> Value:
-    return round(value, 9) if isinstance(value, float) else value
+                self.evidence.record(
+                    e.Noted(f"no lease of {name} could be renewed, its loads will end by themselves: {error}")
+                )

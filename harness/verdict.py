@@ -69,6 +69,7 @@ class RunSummary:
     safety_actions: tuple[e.SafetyAction, ...]
     made_safe: tuple[e.MadeSafe, ...]
     stops: tuple[e.StopRequested, ...]
+    inventory: tuple[e.Inventoried, ...]
     segments: tuple[e.SegmentSealed, ...]
     attachments: tuple[e.Attached, ...]
     lost_devices: tuple[e.DeviceLost, ...]
@@ -118,6 +119,7 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
         safety_actions=tuple(x for x in seen if isinstance(x, e.SafetyAction)),
         made_safe=tuple(x for x in seen if isinstance(x, e.MadeSafe)),
         stops=stops,
+        inventory=tuple(x for x in seen if isinstance(x, e.Inventoried)),
         segments=tuple(x for x in seen if isinstance(x, e.SegmentSealed)),
         attachments=tuple(x for x in seen if isinstance(x, e.Attached)),
         lost_devices=tuple(x for x in seen if isinstance(x, e.DeviceLost)),
@@ -170,7 +172,10 @@ def _judge_step(step: _Step, missing: tuple[str, ...]) -> tuple[Verdict, str]:
     failed = [m for m in step.measurements if m.judgement == Judgement.FAIL]
     unjudged = [m for m in step.measurements if m.judgement not in tuple(Judgement) or m.judgement == "unjudged"]
     if failed:
-        return Verdict.FAIL, f"{failed[0].subject}: {failed[0].key} is {failed[0].value}, {failed[0].limit.bounds}"
+        return (
+            Verdict.FAIL,
+            f"{failed[0].subject}: {failed[0].key} is {failed[0].value}, limit {failed[0].limit.bounds}",
+        )
     if not step.started:
         return Verdict.NOT_RUN, "never started"
     if step.finish is None:

@@ -152,8 +152,8 @@ def _ticks(low: float, high: float, *, inside: bool = False) -> list[float]:
 
 
 def _group(chart: Chart, name: str) -> str:
-    """What a series is drawn as: itself, or its device where there are more series than colours."""
-    return name if len(chart.series) <= _LEGEND_LIMIT else name.partition("/")[0]
+    """What a series is drawn as: itself, or its slot where there are too many; a tray and its host watch one thing."""
+    return name if len(chart.series) <= _LEGEND_LIMIT else name.partition("/")[0].removesuffix("-host")
 
 
 def _colours(chart: Chart) -> dict[str, str]:

@@ -44,7 +44,11 @@ class Jobs:
         self._base = ""
 
     async def start(self, load: Load) -> Job:
-        """Start a load, or find it started; raises Refused where the name belongs to another load."""
+        """Start a load, or find it running; raises Refused where another load of that name runs.
+
+        A load of that name that has ended is history: it is put aside and the load is started anew, since its result
+        proves nothing about now.
+        """
         attempt = f"start {load.name}"
         spec = Spec.of(load)
         try:
@@ -64,8 +68,8 @@ class Jobs:
             raise Refused(
                 self._device,
                 attempt,
-                f"a load of that name exists and is another one: {facts[0].get('spec')}",
-                "Give every load of every run a name of its own.",
+                f"a load of that name runs and is another one: {facts[0].get('spec')}",
+                "Stop it first, or give this one a name of its own.",
             )
         return await self.job(load.name)
 

@@ -23,12 +23,13 @@ PATHS = (
 )
 """A login without a terminal finds no /usr/sbin; what comes first in the host's own PATH stays first."""
 _DMI = {
-    "manufacturer": "sys_vendor",
-    "model": "product_name",
-    "part_number": "product_sku",
-    "serial": "product_serial",
-    "firmware": "bios_version",
+    "manufacturer": ("system-manufacturer", "sys_vendor"),
+    "model": ("system-product-name", "product_name"),
+    "part_number": ("system-sku-number", "product_sku"),
+    "serial": ("system-serial-number", "product_serial"),
+    "firmware": ("bios-version", "bios_version"),
 }
+"""What we ask, as dmidecode calls it (it needs root), and as sysfs does."""
 _UNSAID = frozenset({"", "none", "n/a", "not specified", "to be filled by o.e.m.", "default string", "unknown"})
 
 
@@ -73,8 +74,13 @@ class Host:
 
     async def identify(self) -> Identified:
         """Who the host says it is (SMBIOS, DSP0134, 7.2); host name and kernel stand in for model and firmware."""
-        asked = [f'echo {key}="$(cat /sys/class/dmi/id/{file} 2>/dev/null)"' for key, file in _DMI.items()]
-        done = await self._run("; ".join([*asked, 'echo name="$(uname -n)"', 'echo kernel="$(uname -r)"']))
+        asked = [
+            f'v=$(dmidecode -s {key} 2>/dev/null | grep -v "^#" | head -n 1); '
+            f'[ -n "$v" ] || v=$(cat /sys/class/dmi/id/{file} 2>/dev/null); echo "{field}=$v"'
+            for field, (key, file) in _DMI.items()
+        ]
+        named = 'v=$(hostname 2>/dev/null); echo "name=${v:-$(uname -n)}"; echo "kernel=$(uname -r)"'
+        done = await self._run("; ".join([*asked, named]))
         told = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
         said = {key: "" if told.get(key, "").strip().lower() in _UNSAID else told[key].strip() for key in _DMI}
         return Identified(

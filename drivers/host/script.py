@@ -1,9 +1,10 @@
 """The job script: POSIX sh that keeps a load on a host without the station, and kills it when the station is gone.
 
-A job is a directory: `spec boot lease started out rc stopped ended`. Its processes carry RACKPROOF_JOB in their
-environment (proc(5), /proc/PID/environ; a zombie has none), so that they are found whatever they do with process groups
-and sessions. `rc` is written aside and moved into place. The lease is the age of the file `lease` by the host's clock.
-Verified against dash; no bashism, no GNU option beyond `stat -c`, with `date -r` where that is missing.
+A job is a directory, put aside as NAME.1, NAME.2 … when its name is started anew: `spec boot lease started out rc
+stopped ended`. Its processes carry RACKPROOF_JOB in their environment (proc(5), /proc/PID/environ; a zombie has none),
+so that they are found whatever they do with process groups and sessions. `rc` is written aside and moved into place.
+The lease is the age of the file `lease` by the host's clock. Verified against dash; no bashism, no GNU option beyond
+`stat -c`, with `date -r` where that is missing.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ lease_age() {
     echo "${age#-}"
 }
 
+is_running() { [ ! -e "$1/rc" ] && [ ! -e "$1/stopped" ] && [ -n "$(members "$1")" ]; }
+
 # What is known of job $1.
 facts() {
     job=$root/$1
@@ -86,6 +89,19 @@ start) # NAME LEASE LIMIT DIRECTORY SPEC COMMAND...
     name=$1
     job=$root/$name
     mkdir -p "$root" || exit 73
+    # One start at a time; who waits longer than a start can take goes on all the same.
+    tries=0
+    while ! mkdir "$root/.starting" 2>/dev/null && [ "$tries" -lt 80 ]; do
+        tries=$((tries + 1))
+        nap 0.1
+    done
+    # A record of the past is put aside: its result must never be taken for that of a new load.
+    if [ -d "$job" ] && ! is_running "$job"; then
+        finish "$job"
+        number=1
+        while [ -e "$job.$number" ]; do number=$((number + 1)); done
+        mv "$job" "$job.$number"
+    fi
     if mkdir "$job" 2>/dev/null; then
         printf '%s\n' "$5" >"$job/spec"
         boot >"$job/boot"
@@ -93,12 +109,12 @@ start) # NAME LEASE LIMIT DIRECTORY SPEC COMMAND...
         : >"$job/lease"
         RACKPROOF_JOB="$job/" setsid /bin/sh "$0" "$root" run "$@" </dev/null >"$job/wrapper" 2>&1 &
     fi
-    # Whoever comes second waits, too: until then the record is not whole.
     tries=0
     while [ ! -e "$job/started" ] && [ "$tries" -lt 50 ]; do
         tries=$((tries + 1))
         nap 0.1
     done
+    rmdir "$root/.starting" 2>/dev/null
     facts "$name"
     ;;
 run) # as start; this is the process that stays

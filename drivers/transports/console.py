@@ -23,8 +23,8 @@ from harness.capabilities import ConsoleLine
 from harness.connection import Connection
 from harness.errors import DefinitionError, Misbehaved, Unreachable
 
-KEPT = 65_536
-"""Lines; at 115200 baud that is ten minutes of full-length ones."""
+KEPT = 262_144
+"""Lines; at 115200 baud that is forty minutes of nothing but full-length ones, and days of what consoles really say."""
 LONGEST = 4096
 """Octets of one line; a longer one is broken up."""
 POLL = 0.2

@@ -23,6 +23,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         findings = [{"file": finding.file, "text": finding.text} for finding in found.findings]
         line = {"ok": found.ok, "verdict": found.verdict, "checked": list(found.checked), "findings": findings}
+        line["remarks"] = list(found.remarks)
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
     else:
         for finding in found.findings:

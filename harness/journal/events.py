@@ -102,6 +102,32 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPart:
+    """One part as it was found in a device."""
+
+    name: str
+    kind: str
+    manufacturer: str
+    part_number: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventoried:
+    """What one device said of itself and its parts: the as-found record of the unit."""
+
+    durable: ClassVar[bool] = True
+    device: str
+    manufacturer: str
+    model: str
+    part_number: str
+    serial: str
+    firmware: dict[str, str]
+    """Component to version."""
+    parts: tuple[FoundPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceFailed:
     """A device could not be used as asked, within a step (or outside one: `step` empty). `error` is the class name."""
 
@@ -231,6 +257,7 @@ Event = (
     | StepStarted
     | Progressed
     | Measured
+    | Inventoried
     | DeviceFailed
     | StepFinished
     | DeviceLost
@@ -253,6 +280,7 @@ EVENTS: dict[str, type[Event]] = {
         StepStarted,
         Progressed,
         Measured,
+        Inventoried,
         DeviceFailed,
         StepFinished,
         DeviceLost,
@@ -300,6 +328,8 @@ def event_from_json(kind: str, body: dict[str, Any]) -> Event:
             limit = dict(body["limit"])
             limit["allowed"] = None if limit.get("allowed") is None else tuple(limit["allowed"])
             body["limit"] = LimitUsed(**limit)
+        elif kind == "Inventoried":
+            body["parts"] = tuple(FoundPart(**part) for part in body["parts"])
         elif kind == "MadeSafe":
             body["unconfirmed"] = tuple(body["unconfirmed"])
         return EVENTS[kind](**body)

@@ -63,7 +63,7 @@ class Execution:
             else:
                 pyfuncitem.obj(**arguments)
         except DeviceError as error:
-            rack.device_failed(error)
+            rack.evidence.device_failed(error)
             rack.finish("completed", str(error))
             raise pytest.fail.Exception(str(error), pytrace=False) from error
         except concurrent.futures.CancelledError:

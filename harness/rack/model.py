@@ -116,6 +116,8 @@ class LoadSpec(Frozen):
     kind: Literal["accelerator", "network"]
     tool: Name
     seconds: Positive
+    limit: Positive
+    """Rack seconds after which the host itself ends it, whatever has become of the station."""
     intensity: Fraction = 1.0
 
 

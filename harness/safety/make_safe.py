@@ -17,6 +17,8 @@ from harness.connection import Driver
 from harness.journal.events import Event, MadeSafe, SafetyAction
 from harness.rack.definition import RackDefinition
 
+DARK_HOST = 0.2
+"""Wall seconds that hosts get to confirm their loads' end once the power is confirmed off."""
 CUTS = ("never", "when_cool", "at_once")
 """How far to go with the outlets, mildest first."""
 
@@ -35,8 +37,7 @@ class Safing:
     async def run(self, reason: str, cut_power: str) -> MadeSafe:
         """Make the rack safe and record it; `cut_power` is one of `CUTS`."""
         if cut_power == "at_once":
-            loads, outlets = await asyncio.gather(self._stop_loads(), self._cut_outlets())
-            actions = loads + outlets
+            actions = await self._cut_at_once()
         else:
             actions = await self._stop_loads()
             if cut_power == "when_cool":
@@ -50,6 +51,22 @@ class Safing:
     async def _stop_loads(self) -> list[SafetyAction]:
         hosts = {name: driver for name, driver in self.drivers.items() if isinstance(driver, Workload)}
         return list(await asyncio.gather(*(self._stop_host(name, host) for name, host in hosts.items())))
+
+    async def _cut_at_once(self) -> list[SafetyAction]:
+        """Outlets first and loads beside them: where the power is confirmed off, no load runs whatever a host says."""
+        loads = asyncio.ensure_future(self._stop_loads())
+        outlets = await self._cut_outlets()
+        if outlets and all(action.confirmed for action in outlets):
+            _, late = await asyncio.wait([loads], timeout=DARK_HOST)
+            if late:
+                loads.cancel()
+                await asyncio.wait([loads], timeout=DARK_HOST)
+            if late or loads.cancelled():
+                text = "every outlet reads back as off"
+                dark = SafetyAction("rack", "stop loads", confirmed=True, text=text, took=0.0)
+                self.record(dark)
+                return [*outlets, dark]
+        return [*outlets, *await loads]
 
     async def _stop_host(self, name: str, host: Workload) -> SafetyAction:
         async def stop() -> str:
@@ -97,7 +114,8 @@ class Safing:
         box = self.definition.model.make_safe.action_time if within is None else within
         began = time.monotonic()
         try:
-            text, confirmed = await asyncio.wait_for(work(), box), True
+            async with asyncio.timeout(box):
+                text, confirmed = await work(), True
         except TimeoutError:
             text, confirmed = f"not confirmed within {box:.1f} s: go and look", False
         except Exception as error:  # noqa: BLE001 - safety goes on whatever one device does

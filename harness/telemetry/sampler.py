@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from harness.capabilities import Telemetry
 from harness.clock import Clock
 from harness.connection import Driver
-from harness.errors import DeviceError, Refused
+from harness.errors import DeviceError, Refused, Unreachable
 from harness.quantities import Sample
 
 LOST_AFTER = 2
 """Failed sweeps in a row until a device counts as lost: one may be a hiccup."""
+SWEEP_TIME = 4.0
+"""Wall seconds for one sweep, and for opening a device again. One that takes longer is as good as silent: a watched
+value that arrives later protects nobody (engineering judgement)."""
 
 
 @dataclass(slots=True)
@@ -73,10 +76,15 @@ class DeviceSampler:
 
     async def _sweep(self, source: Telemetry) -> bool:
         try:
-            if not self.opened:
-                await self.driver.open()
-                self.opened = True
-            samples = await source.sample()
+            async with asyncio.timeout(SWEEP_TIME):
+                if not self.opened:
+                    await self.driver.open()
+                    self.opened = True
+                samples = await source.sample()
+        except TimeoutError:
+            seen = f"no answer within {SWEEP_TIME:.0f} s"
+            self._lose(Unreachable(self.name, "read its telemetry", seen, "Check its power and its network cable."))
+            return True
         except Refused as error:
             # Asking again with a refused secret locks accounts: this device is out for the rest of the run.
             self._lose(error)

@@ -123,10 +123,17 @@ async def test_firmware(
     cdus: Devices,
     measure: Measure,
 ) -> None:
-    """Every component runs the firmware of the baseline."""
+    """Every component runs the firmware of the baseline; what was found goes into the unit's as-found record."""
     baseline = rack.definition.firmware()
+
+    async def take_record(device: Device) -> tuple[Firmware, ...]:
+        firmware = await list_firmware(device)
+        parts = await list_parts(device) if device.can(Inventory) else ()
+        rack.inventoried(device, await identify(device), firmware, parts)
+        return firmware
+
     for devices in (compute_trays, switches, pdus, power_shelves, cdus):
-        for device, firmware in await devices.each(list_firmware):
+        for device, firmware in await devices.each(take_record):
             found = {device.subject(entry.component): entry.version for entry in firmware}
             for component, version in baseline.items():
                 if component.startswith(f"{device.slot}/"):

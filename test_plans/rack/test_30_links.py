@@ -67,8 +67,7 @@ async def run_traffic(rack: Rack, pairs: list[tuple[Device, Device, str]]) -> No
 
     async def start(host: Device, interface: str, peer: str) -> None:
         name = f"traffic-{interface}"
-        limit = 3 * spec.seconds
-        load = Load(name, spec.kind, spec.tool, spec.seconds, limit, spec.intensity, interface, peer)
+        load = Load(name, spec.kind, spec.tool, spec.seconds, spec.limit, spec.intensity, interface, peer)
         await host.ask(Workload).start(load)
 
     await asyncio.gather(*(start(server, interface, "") for server, _, interface in pairs))
@@ -82,7 +81,7 @@ async def run_traffic(rack: Rack, pairs: list[tuple[Device, Device, str]]) -> No
 
 async def finish(rack: Rack, host: Device, name: str) -> None:
     """Wait for the end of a load that is due; its exit code must be good."""
-    until = rack.session.clock.elapsed() + rack.definition.load("traffic").seconds
+    until = rack.session.clock.elapsed() + rack.definition.load("traffic").limit
     job = await host.ask(Workload).job(name)
     while job.state is JobState.RUNNING and rack.session.clock.elapsed() < until:
         await rack.session.clock.sleep(2.0)

@@ -69,7 +69,7 @@ def running(jobs: dict[str, Job | DeviceError]) -> list[str]:
 async def hold(rack: Rack, hosts: Devices) -> Held:
     """Load all hosts together until every load has ended; a tray that goes dark loses its load at once."""
     spec = rack.definition.load(LOAD)
-    load = Load(LOAD, spec.kind, spec.tool, spec.seconds, 2 * spec.seconds, spec.intensity)
+    load = Load(LOAD, spec.kind, spec.tool, spec.seconds, spec.limit, spec.intensity)
 
     async def start(host: Device) -> Job:
         return await host.ask(Workload).start(load)
@@ -80,7 +80,7 @@ async def hold(rack: Rack, hosts: Devices) -> Held:
     while left := running(jobs):
         looked = rack.now()
         elapsed = (looked - began).total_seconds()
-        rack.session.progress("all accelerators under load", min(elapsed, spec.seconds), spec.seconds)
+        rack.progress("all accelerators under load", min(elapsed, spec.seconds), spec.seconds)
         watched = [host for host in hosts if host.slot in left]
         found = await asyncio.gather(*(look_after(host, rack.device(host.slot)) for host in watched))
         jobs |= {host.slot: job for host, job in zip(watched, found, strict=True)}

@@ -10,7 +10,7 @@ import pytest
 from harness.capabilities import CoolantLoop, Job, Load, Pump, Workload
 from harness.errors import Misbehaved
 from harness.plan import Device, Devices, Measure, Rack
-from harness.telemetry.statistics import mean, robust_z, slope
+from harness.telemetry.statistics import mean, robust_z, slope, usable
 
 pytestmark = pytest.mark.stage("thermal")
 
@@ -22,13 +22,15 @@ FLOW = "coolant.flow"
 
 
 def window_mean(rack: Rack, device: Device, quantity: str, part: str = "") -> float:
-    """The mean of a quantity over the steady window; NaN where a sample of it is missing or bad."""
-    return mean(rack.window.history(device.name, quantity, part, rack.kept(WINDOW, datetime)), least=3)
+    """The mean of a quantity over the steady window; NaN where fewer than three good samples of it were taken."""
+    return mean(usable(rack.window.history(device.name, quantity, part, rack.kept(WINDOW, datetime))), least=3)
 
 
 def steepest(rack: Rack, cdus: Devices, since: datetime) -> float:
     """The steepest slope of any coolant temperature since then, K/min; NaN while there is too little to tell."""
-    slopes = [slope(rack.window.history(cdu.name, name, "", since)) for cdu in cdus for name in (SUPPLY, RETURN)]
+    slopes = [
+        slope(usable(rack.window.history(cdu.name, name, "", since))) for cdu in cdus for name in (SUPPLY, RETURN)
+    ]
     return max((abs(each) for each in slopes), default=math.nan) if all(map(math.isfinite, slopes)) else math.nan
 
 
@@ -36,7 +38,7 @@ def steepest(rack: Rack, cdus: Devices, since: datetime) -> float:
 async def test_steady_state(rack: Rack, hosts: Devices, cdus: Devices, measure: Measure) -> None:
     """Under full load the coolant temperatures come to rest, and stay there for the measuring window."""
     spec = rack.definition.load(LOAD)
-    load = Load(LOAD, spec.kind, spec.tool, spec.seconds, 2 * spec.seconds, spec.intensity)
+    load = Load(LOAD, spec.kind, spec.tool, spec.seconds, spec.limit, spec.intensity)
 
     async def start(host: Device) -> Job:
         return await host.ask(Workload).start(load)
@@ -57,7 +59,7 @@ async def test_steady_state(rack: Rack, hosts: Devices, cdus: Devices, measure: 
             raise Misbehaved(cdus.members[0].name, "wait for steady state", seen, "Check the facility water.")
     rack.keep(WINDOW, start_of_window)
     for cdu in cdus:
-        slopes = [slope(rack.window.history(cdu.name, name, "", start_of_window)) for name in (SUPPLY, RETURN)]
+        slopes = [slope(usable(rack.window.history(cdu.name, name, "", start_of_window))) for name in (SUPPLY, RETURN)]
         measure("thermal.steady.slope", max(slopes, key=abs), cdu.slot)
 
 

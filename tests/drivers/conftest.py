@@ -1,4 +1,4 @@
-"""Independent peers for driver tests: net-snmp's agent with tables of ours or recorded ones, and a serial line by pty."""
+"""Independent peers for driver tests: net-snmp's agent with tables of ours or recorded ones, and a serial line."""
 
 from __future__ import annotations
 
@@ -189,11 +189,11 @@ def _free_port() -> int:
 
 
 class Line:
-    """A serial line by pty with Modbus units on it, each as registers by address, and faults by the number of a request.
+    """A serial line by pty with Modbus units on it, each as registers by address, and faults by number of a request.
 
     Written from MODBUS over Serial Line V1.02. `plan` maps the number of a request (from 1) to what becomes of its
-    answer: drop, late, crc, garbage, cut, exception-N; anything else answers. A late answer comes before the answer to
-    the request after it, as a unit that works in order sends it.
+    answer: drop, late, crc, garbage, cut, other-unit, exception-N; else it answers. A late answer comes before the
+    answer to the request after it, as a unit that works in order sends it.
     """
 
     def __init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tty
 from collections.abc import Iterator
@@ -161,26 +162,27 @@ async def _is_lost(console: SerialConsole) -> bool:
 
 def test_a_terminal_server() -> None:
     async def scenario() -> None:
-        done, closed = asyncio.Event(), asyncio.Event()
+        callers: list[asyncio.StreamWriter] = []
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            callers.append(writer)
             writer.write(b"login:\n")
-            await done.wait()
-            writer.close()
-            await writer.wait_closed()
-            closed.set()
 
         server = await asyncio.start_server(talk, "127.0.0.1", 0)
-        async with server:
-            console = connect(at(f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
-            await console.open()
-            try:
-                assert await lines(console, 1) == ["login:"]
-                done.set()
-                assert await _is_lost(console)
-            finally:
-                await console.close()
-                await closed.wait()
+        console = connect(at(f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        await console.open()
+        try:
+            assert await lines(console, 1) == ["login:"]
+            server.close()
+            callers[0].close()
+            assert await _is_lost(console)
+        finally:
+            await console.close()
+            server.close()
+            for caller in callers:
+                caller.close()
+                with contextlib.suppress(OSError):
+                    await caller.wait_closed()
 
     asyncio.run(scenario())
 

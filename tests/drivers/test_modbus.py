@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import pytest
 from pymodbus.server import ModbusTcpServer
@@ -182,14 +183,13 @@ async def _served(question: Callable[[ModbusLink], Awaitable[T]], **options: Opt
     device = SimDevice(12, simdata=[SimData(100, values=list(range(100, 160)), datatype=DataType.REGISTERS)])
     server = ModbusTcpServer(device, address=("127.0.0.1", 0))
     await server.serve_forever(background=True)
-    assert server.transport is not None
-    port = server.transport.sockets[0].getsockname()[1]
+    port = cast(asyncio.Server, server.transport).sockets[0].getsockname()[1]
     link = connect_modbus(connection(f"modbus+tcp://127.0.0.1:{port}", **options))
     try:
         return await question(link)
     finally:
         await link.close()
-        await server.shutdown()
+        await server.shutdown()  # type: ignore[no-untyped-call]
 
 
 def test_registers_are_read_over_tcp() -> None:
@@ -209,6 +209,7 @@ async def _raw(answer: Callable[[bytes, int], bytes | None], question: Callable[
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal asked
+        serving.append(asyncio.current_task())
         while request := await reader.read(256):
             asked += 1
             reply = answer(request, asked)
@@ -217,7 +218,10 @@ async def _raw(answer: Callable[[bytes, int], bytes | None], question: Callable[
             writer.write(reply)
             await writer.drain()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
+    serving: list[asyncio.Task[None] | None] = []
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     link = connect_modbus(connection(f"modbus+tcp://127.0.0.1:{port}", timeout=0.2))
@@ -227,7 +231,7 @@ async def _raw(answer: Callable[[bytes, int], bytes | None], question: Callable[
         await link.close()
         server.close()
         await server.wait_closed()
-        await asyncio.sleep(0)
+        await asyncio.gather(*filter(None, serving))
 
 
 def frame(request: bytes, registers: list[int], *, stale: bool = False) -> bytes:

@@ -94,7 +94,7 @@ def test_a_recorded_apc_is_read_right(agents: Agents, recorded: Recorded) -> Non
     """AP8932: 24 outlets; 0.16 kW; not metered by outlet."""
     table = recorded("pdu/snmpsimdata_apc-8932")
     port = start(agents, table)
-    # The control object reads back 1 for an outlet that is on and 2 for one that is off: another witness than the state.
+    # The control object reads back 1 for an outlet that is on and 2 for one that is off: a second witness.
     commanded = {str(number): table[f"{APC}.9.2.4.1.5.{number}"][1] == "1" for number in range(1, 25)}
 
     async def question(pdu: Pdu) -> None:
@@ -125,7 +125,8 @@ def test_a_recorded_raritan_is_read_right(agents: Agents, recorded: Recorded) ->
         current, power = outlets["1"].current, outlets["1"].power
         assert current is not None
         assert power is not None
-        assert (current.value, current.unit) == (pytest.approx(0.633), Unit.AMPERE)
+        assert current.number == pytest.approx(0.633)
+        assert current.unit is Unit.AMPERE
         assert (power.value, power.unit) == (143.0, Unit.WATT)
         assert (await pdu.input_power()).usable
 
@@ -167,7 +168,7 @@ def test_an_outlet_that_does_not_follow_misbehaves(agents: Agents, monkeypatch: 
     async def question(pdu: Pdu) -> None:
         impatient = pdu._profile.switching["outlet"].model_copy(update={"deadline": 0.3})
         pdu._profile.switching["outlet"] = impatient
-        with pytest.raises(Misbehaved, match="still reads off after 0.3 s"):
+        with pytest.raises(Misbehaved, match=r"still reads off after 0\.3 s"):
             await pdu.switch("1", on=True)
 
     use(connection(port), question)
@@ -187,7 +188,7 @@ def test_an_outlet_that_does_not_exist_is_named(agents: Agents) -> None:
     port = start(agents, apc(), rule())
 
     async def question(pdu: Pdu) -> None:
-        with pytest.raises(Unsupported, match="there is no such outlet.*Its outlets are 1, 2, 3"):
+        with pytest.raises(Unsupported, match=r"there is no such outlet.*Its outlets are 1, 2, 3"):
             await pdu.switch("44", on=True)
 
     use(connection(port), question)

@@ -46,6 +46,9 @@ SAMPLES: tuple[e.Event, ...] = (
     e.Measured(
         "t.py::a[tray-01]", "leak.state", "tray-02", None, "text", "2026-11-22T08:00:00Z", "stale", "unjudged", LISTED
     ),
+    e.Inventoried(
+        "tray-01", "Bench", "BC-4A", "BC4A-100", "S1", {"bmc": "2"}, (e.FoundPart("nic-0", "nic", "Bench", "N", "S2"),)
+    ),
     e.DeviceFailed("", "tray-01", "Unreachable", "tray-01: GET: no answer"),
     e.StepFinished("t.py::a[tray-01]", "completed"),
     e.DeviceLost("pdu-a", "silent ü \udc80 \n end"),

@@ -16,7 +16,7 @@ from harness.journal import events as e
 from harness.journal.lines import FIRST, digest, encode
 from harness.limits import Limit, judge
 from harness.quantities import Quality, Reading, Unit, Value
-from harness.rack.model import Model
+from harness.rack.model import LimitSpec
 
 START = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
@@ -156,8 +156,12 @@ class Run:
 
 
 def _model() -> dict[str, Any]:
+    """The first model as the journal holds it, every field of a limit filled in."""
     path = Path(__file__).parents[2] / "test_plans" / "models" / "bench4.yaml"
-    return Model.model_validate(yaml.safe_load(path.read_text("utf-8"))).model_dump(mode="json")
+    model: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+    empty = LimitSpec(unit=Unit.COUNT, source="-").model_dump(mode="json")
+    model["limits"] = {key: empty | written for key, written in model["limits"].items()}
+    return model
 
 
 INTAKE = "test_10_intake.py::test_identity[tray-01]"

@@ -1,0 +1,142 @@
+"""Evidence: what a run leaves behind is written here, and the run is stopped when it can no longer be written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from harness.capabilities import Firmware, Identified, Part
+from harness.clock import Clock
+from harness.errors import DeviceError, RackproofError
+from harness.journal import events as e
+from harness.journal.reader import Journal, read_journal
+from harness.journal.writer import JournalFailure, JournalWriter
+from harness.limits import Judgement, Limit, judge
+from harness.observing import Audience
+from harness.quantities import Reading, Sample, Value
+from harness.telemetry.segments import SegmentWriter
+
+
+class Evidence:
+    """Journal, telemetry segments and attachments of one run, below its directory.
+
+    `failed` is called once, with the reason, when evidence can no longer be kept: nothing that follows could be proven.
+    Everything but `attach` may be called from any thread.
+    """
+
+    def __init__(
+        self, run_dir: Path, clock: Clock, audience: Audience, failed: Callable[[RackproofError], None]
+    ) -> None:
+        self.step = ""
+        """The step that measurements and failures belong to at present."""
+        self.failure: RackproofError | None = None
+        self._run_dir = run_dir
+        self._failed = failed
+        self._audience = audience
+        self._journal = JournalWriter(run_dir / "journal.jsonl", clock)
+        self._journal.subscribe(audience.entry)
+        self._segments = SegmentWriter(run_dir, self.record)
+
+    def record(self, event: e.Event) -> None:
+        """Append an event; it is on disk when this returns, if it bears on the verdict."""
+        try:
+            self._journal.append(event)
+        except (JournalFailure, ValueError) as error:
+            self._fail(error if isinstance(error, RackproofError) else RackproofError(f"not recorded: {error}"))
+
+    def measured(self, limit: Limit, reading: Reading, subject: str, expected: tuple[Value, ...] = ()) -> Judgement:
+        """Judge a reading against a limit and record it for the present step."""
+        used = limit.expecting(*expected) if expected else limit
+        judgement = judge(reading, used)
+        value = reading.value if reading.usable else None
+        self.record(
+            e.Measured(
+                step=self.step,
+                key=used.key,
+                subject=subject,
+                value=round(value, 9) if isinstance(value, float) else value,
+                unit=reading.unit.value,
+                at=reading.at.isoformat(),
+                quality=reading.quality.value,
+                judgement=judgement.value,
+                limit=e.LimitUsed(
+                    key=used.key,
+                    unit=used.unit.value,
+                    bounds=used.describe(),
+                    source=used.source,
+                    minimum=used.minimum,
+                    maximum=used.maximum,
+                    allowed=used.allowed,
+                    guard=used.guard,
+                    uncertainty=used.uncertainty,
+                ),
+            )
+        )
+        return judgement
+
+    def inventoried(self, device: str, found: Identified, firmware: Sequence[Firmware], parts: Sequence[Part]) -> None:
+        """Record what a device said of itself and of the parts that are present."""
+        present = tuple(
+            e.FoundPart(part.name, part.kind, part.manufacturer, part.part_number, part.serial)
+            for part in parts
+            if part.present
+        )
+        versions = {entry.component: entry.version for entry in firmware}
+        self.record(
+            e.Inventoried(device, found.manufacturer, found.model, found.part_number, found.serial, versions, present)
+        )
+
+    def device_failed(self, error: DeviceError) -> None:
+        """Record that a device could not be used as asked."""
+        self.record(e.DeviceFailed(self.step, error.device, type(error).__name__, str(error)))
+
+    def progress(self, text: str, elapsed: float, total: float) -> None:
+        """Tell how far the present step is, in rack seconds."""
+        self.record(e.Progressed(self.step, text, round(elapsed, 1), round(total, 1)))
+
+    def attach(self, name: str, text: str, what: str) -> None:
+        """Keep a text below `attachments/`, with its digest in the journal; raises RackproofError."""
+        folder = self._run_dir / "attachments"
+        data = text.encode("utf-8")
+        try:
+            folder.mkdir(exist_ok=True)
+            with (folder / name).open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RackproofError(f"attachments/{name} could not be written: {error.strerror}") from error
+        self.record(e.Attached(f"attachments/{name}", hashlib.sha256(data).hexdigest(), what))
+
+    def sampled(self, samples: Sequence[Sample], now: datetime) -> None:
+        """Keep one sweep of telemetry and show it."""
+        try:
+            self._segments.write(samples, now)
+        except RackproofError as error:
+            self._fail(error)
+        self._audience.sampled(samples)
+
+    def seal(self) -> None:
+        """Seal the telemetry gathered so far into a segment."""
+        try:
+            self._segments.seal()
+        except RackproofError as error:
+            self._fail(error)
+
+    def seal_last(self) -> Journal:
+        """Seal all telemetry for good and read back what the journal holds; raises RackproofError."""
+        self._segments.close()
+        return read_journal(self._journal.path)
+
+    def close(self) -> None:
+        """Let go of the journal and of the audience."""
+        self._journal.close()
+        self._audience.close()
+
+    def _fail(self, error: RackproofError) -> None:
+        if self.failure is None:
+            self.failure = error
+            self._failed(error)

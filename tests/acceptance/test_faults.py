@@ -1,0 +1,115 @@
+"""Every fault of the catalogue is caught, by the check that is there for it, on the subject that has it.
+
+The short suite puts faults of different domains into one rack, since they compose; the long one runs each by itself.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.journal.events import MadeSafe, SafetyAction, Tripped
+from harness.journal.reader import read_journal
+from tests.acceptance.runs import Run, Runs, rackproof
+
+TOGETHER = {
+    "switch-1.swp1.cable.swapped": ("link.neighbour", "switch-1/swp1"),
+    "pdu-a.1.cord.swapped": ("power.outlet.feeds", "pdu-a/1"),
+    "tray-03.cold_plate.clogged=2.0": ("thermal.plate.outlier", "tray-03/accelerator-0"),
+    "tray-02.bios.firmware.wrong": ("firmware.version", "tray-02/bios"),
+    "tray-01.memory-1.part_number.wrong": ("parts.part_number", "tray-01/memory-1"),
+    "tray-02.accelerator-1.ecc_errors=1": ("burn_in.ecc.uncorrected", "tray-02/accelerator-1"),
+}
+APART = {
+    "cdu-1.supply_sensor.offset=2": ("thermal.heat_balance", "cdu-1"),
+    "cdu-1.pump-1.failed": ("pump.running", "cdu-1/pump-1"),
+}
+
+
+def faults(*specs: str) -> list[str]:
+    """Command line arguments that put these faults into the rack."""
+    return [word for spec in specs for word in ("--fault", spec)]
+
+
+@pytest.mark.scenario(*faults(*TOGETHER))
+def test_faults_of_every_domain_are_each_caught_by_their_own_check(run: Run) -> None:
+    assert (run.code, run.result["verdict"]) == (1, "FAIL")
+    assert set(TOGETHER.values()) <= run.failed()
+
+
+@pytest.mark.scenario(*faults(*TOGETHER))
+def test_nothing_else_is_blamed(run: Run) -> None:
+    """What fails is what is faulty, its twin in a swap, or a second symptom of the same part."""
+    excused = {subject for _, subject in TOGETHER.values()} | {"switch-1/swp3", "pdu-a/2", "tray-02"}
+    assert {subject for _, subject in run.failed()} <= excused
+
+
+@pytest.mark.scenario(*faults(*APART))
+def test_faults_of_the_coolant_unit_are_told_apart(run: Run) -> None:
+    assert (run.code, run.result["verdict"]) == (1, "FAIL")
+    assert set(APART.values()) <= run.failed()
+    assert {subject.partition("/")[0] for _, subject in run.failed()} == {"cdu-1"}
+
+
+@pytest.mark.scenario("--fault", "cdu-1.leak")
+def test_a_leak_trips_within_a_second_and_the_rack_is_made_safe(run: Run) -> None:
+    assert (run.code, run.result["verdict"]) == (1, "FAIL")
+    assert [(trip["interlock"], trip["subject"]) for trip in run.result["trips"]] == [("coolant-leak", "cdu-1")]
+    assert run.result["made_safe"] is True
+    entries = read_journal(run.directory / "journal.jsonl").entries
+    history = (run.directory / "attachments" / "simulation.jsonl").read_text("utf-8").splitlines()
+    (began,) = [json.loads(line)["monotonic"] for line in history]
+    tripped = next(entry.mono for entry in entries if isinstance(entry.event, Tripped))
+    assert 0 <= tripped - began < 1.0
+    cut = [entry.event for entry in entries if isinstance(entry.event, SafetyAction) and "outlet" in entry.event.action]
+    assert len(cut) == 8
+    assert all(action.confirmed for action in cut)
+    assert any(isinstance(entry.event, MadeSafe) and entry.event.confirmed for entry in entries)
+
+
+@pytest.mark.scenario("--fault", "tray-02.bmc.silent")
+def test_a_silent_bmc_is_never_a_pass_and_its_tray_is_not_left_under_load(run: Run) -> None:
+    assert (run.code, run.result["verdict"]) == (3, "INCONCLUSIVE")
+    assert any("tray-02" in reason for reason in run.result["reasons"])
+    assert run.result["made_safe"] is True
+
+
+def _catalogue() -> list[dict[str, object]]:
+    listed = rackproof("simulate", "--list-faults", "--json")
+    found: list[dict[str, object]] = json.loads(listed.stdout)
+    return found
+
+
+def test_the_catalogue_is_ready_to_use() -> None:
+    found = _catalogue()
+    assert len(found) >= 10
+    assert len({entry["domain"] for entry in found}) >= 5
+    assert all(isinstance(entry["example"], str) and entry["caught_by"] for entry in found)
+
+
+@pytest.mark.long
+def test_each_fault_by_itself_is_caught_by_the_right_check(runs: Runs) -> None:
+    started = [(entry, runs.start("--fault", str(entry["example"]))) for entry in _catalogue()]
+    missed = []
+    for entry, future in started:
+        run, caught = future.result(), entry["caught_by"]
+        assert isinstance(caught, dict)
+        trips = {(trip["interlock"], trip["subject"]) for trip in run.result["trips"]}
+        found = trips if "interlock" in caught else run.failed()
+        wanted = (caught.get("interlock") or caught.get("limit"), caught["subject"])
+        if run.code == 0 or wanted not in found:
+            missed.append(f"{entry['example']}: exit code {run.code}, wanted {wanted}, found {sorted(found)[:5]}")
+    assert not missed, "\n".join(missed)
+
+
+@pytest.mark.long
+def test_healthy_racks_of_twenty_seeds_pass(runs: Runs) -> None:
+    started = [runs.start("--seed", str(seed)) for seed in range(1, 21)]
+    ended = [future.result() for future in started]
+    assert [run.result["reasons"] for run in ended if run.code != 0] == []
+
+
+@pytest.mark.scenario("--seed", "7")
+def test_a_healthy_rack_of_another_seed_passes(run: Run) -> None:
+    assert (run.code, run.result["reasons"]) == (0, [])
