@@ -1,7 +1,8 @@
 """A serial line, read in the background into numbered lines with the instant of their arrival.
 
 pyserial opens a tty, a pty, `socket://` or `rfc2217://` alike, and blocks: so one thread of our own reads and, when the
-line is lost, opens it again. What could not be kept is never passed over in silence.
+line is lost, opens it again. What could not be kept is never passed over in silence. (pyserial drops
+what arrives in the instant in which it opens a port: tests/drivers/test_console.py met it.)
 """
 
 from __future__ import annotations

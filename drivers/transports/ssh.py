@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import logging
 import select
 import threading
 import time
@@ -22,6 +23,9 @@ import paramiko
 
 from harness.connection import Connection
 from harness.errors import DefinitionError, DeviceError, Misbehaved, Refused, Unreachable
+
+# Without a handler Python prints paramiko's complaints into the technician's screen; all of them reach us as errors.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 SESSIONS = 4
 """Commands at once on one connection; sshd allows ten sessions (sshd_config, MaxSessions)."""

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -36,12 +38,18 @@ class Run:
 
 
 def rackproof(
-    *arguments: str, timeout: float = SLOWEST, cwd: Path = ROOT, **variables: str
+    *arguments: str, timeout: float = SLOWEST, variables: Mapping[str, str] = MappingProxyType({})
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    environment = os.environ | variables
+    """Run the command to its end, with these environment variables beside the usual ones."""
+    environment = {**os.environ, **variables}
     return subprocess.run(
-        [*RACKPROOF, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        [*RACKPROOF, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
 
 

@@ -163,14 +163,17 @@ async def _is_lost(console: SerialConsole) -> bool:
 def test_a_terminal_server() -> None:
     async def scenario() -> None:
         callers: list[asyncio.StreamWriter] = []
+        opened = asyncio.Event()
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             callers.append(writer)
+            await opened.wait()  # pyserial drops what comes while it opens a port
             writer.write(b"login:\n")
 
         server = await asyncio.start_server(talk, "127.0.0.1", 0)
         console = connect(at(f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
         await console.open()
+        opened.set()
         try:
             assert await lines(console, 1) == ["login:"]
             server.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -281,17 +282,22 @@ def test_nobody_listens() -> None:
 
 def test_a_port_that_is_no_ssh_server() -> None:
     async def scenario() -> None:
+        callers: list[asyncio.StreamWriter] = []
+
         async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            callers.append(writer)
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            await reader.read()
-            writer.close()
 
         server = await asyncio.start_server(mute, "127.0.0.1", 0)
-        async with server:
-            wire = SshWire(SshTarget.of(connection(server.sockets[0].getsockname()[1], timeout=0.5)))
-            with pytest.raises(Unreachable, match="no SSH session"):
-                await wire.open()
-            await wire.close()
+        wire = SshWire(SshTarget.of(connection(server.sockets[0].getsockname()[1], timeout=0.5)))
+        with pytest.raises(Unreachable, match="no SSH session"):
+            await wire.open()
+        await wire.close()
+        server.close()
+        for caller in callers:
+            caller.close()
+            with contextlib.suppress(OSError):
+                await caller.wait_closed()
 
     asyncio.run(scenario())
 

@@ -1,0 +1,152 @@
+"""A run that is stopped, killed or starved of disk leaves no load running and no evidence lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.journal.events import MadeSafe, Progressed, SafetyAction, StepStarted, StopRequested
+from harness.journal.reader import read_journal
+from tests.acceptance.runs import RACKPROOF, ROOT, rackproof
+
+PATIENCE = 240
+"""Wall seconds to wait for something that must happen; far more than it takes."""
+
+
+def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until something has happened; fails when the process ends first."""
+    until = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < until, "it never happened"
+        assert process is None or process.poll() is None, "the run ended before it happened"
+        time.sleep(0.1)
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """Start the command in a process group of its own, as a terminal does."""
+    return subprocess.Popen(
+        [*RACKPROOF, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def journal_of(runs: Path) -> Path | None:
+    """The journal of the only run in a folder, once there is one."""
+    return next(iter(runs.glob("*/journal.jsonl")), None)
+
+
+def under_load(runs: Path) -> bool:
+    """Whether burn-in has begun and its loads are on."""
+    journal = journal_of(runs)
+    return journal is not None and "all accelerators under load" in journal.read_text("utf-8")
+
+
+def burning() -> list[str]:
+    """The command lines of every load tool that runs on this machine's simulated hosts."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if "gpu_burn" in line and ".tools" in line]
+
+
+def test_ctrl_c_in_burn_in(tmp_path: Path) -> None:
+    process = start("run", "--simulate", "bench4", "--runs", str(tmp_path), "--json")
+    try:
+        wait_for(lambda: under_load(tmp_path), process)
+        # The whole foreground group gets it, as from a keyboard.
+        os.killpg(process.pid, signal.SIGINT)
+        out, said = process.communicate(timeout=PATIENCE)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 4, said
+    assert "Traceback" not in said
+    result = json.loads(out.strip().splitlines()[-1])
+    assert (result["verdict"], result["made_safe"]) == ("ABORTED", True)
+    directory = Path(result["run_dir"])
+    events = [entry.event for entry in read_journal(directory / "journal.jsonl").entries]
+    assert any(isinstance(event, StopRequested) for event in events)
+    stopped = {event.device for event in events if isinstance(event, SafetyAction) and event.action == "stop loads"}
+    assert stopped == {f"tray-0{number}-host" for number in range(1, 5)}
+    assert all(event.confirmed for event in events if isinstance(event, MadeSafe))
+    assert not (directory / "certificate.pdf").exists()
+    checked = rackproof("verify", str(directory))
+    assert checked.returncode == 0, checked.stdout
+    assert "ABORTED" in checked.stdout
+
+
+@pytest.fixture
+def standing(tmp_path: Path) -> Iterator[Path]:
+    """A simulated rack that keeps standing whatever becomes of a run; yields its bay file."""
+    bay = tmp_path / "bay.yaml"
+    process = start("simulate", "bench4", "--pace", "30", "--bay-out", str(bay))
+    try:
+        wait_for(bay.exists, process)
+        text = bay.read_text("utf-8")
+        # Loads that notice within seconds that nobody renews their lease.
+        bay.write_text(text.replace("      data.nic-0:", "      lease: 3\n      data.nic-0:"), "utf-8")
+        yield bay
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_kill_9_in_burn_in(standing: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    process = start("run", "--model", "bench4", "--bay", str(standing), "--serial", "RK-9", "--runs", str(runs))
+    wait_for(lambda: under_load(runs), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
+    # Loads started in-band die by themselves when the station does.
+    wait_for(lambda: not burning())
+    found = journal_of(runs)
+    assert found is not None
+    journal = read_journal(found)
+    events = [entry.event for entry in journal.entries]
+    assert any(isinstance(event, Progressed) and "under load" in event.text for event in events)
+    assert sum(isinstance(event, StepStarted) for event in events) > 5
+    derived = rackproof("report", str(found.parent))
+    assert derived.returncode == 0, derived.stderr
+    checked = rackproof("verify", str(found.parent))
+    assert checked.returncode == 0, checked.stdout
+    assert "ABORTED" in checked.stdout
+
+
+def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=70m", "tmpfs", str(small)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small file system cannot be mounted here (needs root)")
+    process = start("run", "--simulate", "bench4", "--runs", str(small))
+    try:
+        wait_for(lambda: under_load(small), process)
+        with contextlib.suppress(OSError), (small / "ballast").open("wb", buffering=0) as ballast:
+            while True:
+                ballast.write(bytes(1 << 16))
+        out, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 4, out + said
+        assert "Traceback" not in out + said
+        assert "EVIDENCE IS INCOMPLETE" in out
+        assert not burning()
+        found = journal_of(small)
+        assert found is not None
+        assert read_journal(found).entries
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(PATIENCE)
+        subprocess.run(["umount", "-l", str(small)], check=True)
