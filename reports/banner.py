@@ -9,6 +9,7 @@ from rich.text import Text
 
 from harness.verdict import RunSummary, Verdict
 from reports import view
+from reports.as_found import CONTRADICTS
 from reports.identity import identity
 from reports.screen import STYLES
 
@@ -31,11 +32,17 @@ _LETTERS = {
     "V": ("█ █", "█ █", "█ █", "█ █", " █ "),
     " ": ("  ", "  ", "  ", "  ", "  "),
 }
-_MOST_REASONS = 10
+_MOST = 10
+"""Reasons and actions at most; the report has them all."""
 
 
-def banner(summary: RunSummary, run_dir: Path, *, width: int, unicode: bool = True, plain: bool = False) -> list[Text]:
-    """The closing lines of a run, as wide as `width`; `plain` leaves out the large letters."""
+def banner(
+    summary: RunSummary, run_dir: Path, *, width: int, height: int = 60, unicode: bool = True, plain: bool = False
+) -> list[Text]:
+    """The closing lines of a run, as wide as `width`; `plain` leaves out the large letters.
+
+    Where a terminal has few rows, fewer reasons are told, so that the verdict is not far out of sight.
+    """
     style = STYLES[summary.verdict]
     word = "NOT RUN" if summary.verdict is Verdict.NOT_RUN else str(summary.verdict)
     lines = [Text("")]
@@ -47,20 +54,39 @@ def banner(summary: RunSummary, run_dir: Path, *, width: int, unicode: bool = Tr
     if identity(summary.started).simulated:
         lines.append(Text(f"{view.SIMULATED}: no rack was tested.", style="bold yellow"))
     lines += _folded(view.verdict_sentence(summary), width, "bold")
-    found = view.reasons(summary)
-    if found:
-        lines += [Text(""), Text("Why", style="bold")]
-        for reason in found[:_MOST_REASONS]:
-            lines += _folded(str(reason), width, "red" if summary.verdict is Verdict.FAIL else "yellow", "  - ")
-        if len(found) > _MOST_REASONS:
-            lines.append(Text(f"  and {len(found) - _MOST_REASONS} more: see report.html"))
+    if summary.made_safe and all(made.confirmed for made in summary.made_safe):
+        lines += _folded(f"The rack was made safe, every action confirmed ({len(summary.safety_actions)}).", width, "")
+    for said in view.not_as_built(summary):
+        lines += _folded(f"{CONTRADICTS}: {said}.", width, "bold red")
+    most = max(3, min(_MOST, (height - 16) // 3))
+    lines += _why(summary, width, most, "red" if summary.verdict is Verdict.FAIL else "yellow")
     lines += [Text(""), Text("What to do now", style="bold")]
     actions = view.next_action(summary)
-    for number, action in enumerate(actions[:_MOST_REASONS], start=1):
-        lines += _folded(action, width, "", f"  {number}. ")
-    if len(actions) > _MOST_REASONS:
-        lines.append(Text(f"  and {len(actions) - _MOST_REASONS} more: see report.html"))
+    # The last one says what comes after all the others, and is never the one that is left out.
+    shown = actions if len(actions) <= most else (*actions[: most - 1], actions[-1])
+    for number, action in enumerate(shown, start=1):
+        if number == most and len(actions) > most:
+            lines.append(Text(f"  and {len(actions) - most} more: see report.html"))
+            lines += _folded(action, width, "", "  Last: ")
+        else:
+            lines += _folded(action, width, "", f"  {number}. ")
     return [*lines, Text(""), Text(f"Evidence: {run_dir}", style="dim")]
+
+
+def _why(summary: RunSummary, width: int, most: int, style: str) -> list[Text]:
+    found = [(where, said) for where, told in view.grouped_reasons(summary).items() for said in told]
+    if not found:
+        return []
+    lines = [Text(""), Text("Why", style="bold")]
+    last = ""
+    for where, said in found[:most]:
+        if where != last:
+            lines += _folded(where, width, "", "  ")
+            last = where
+        lines += _folded(said, width, style, "    - ")
+    if len(found) > most:
+        lines.append(Text(f"  and {len(found) - most} more: see report.html"))
+    return lines
 
 
 def _large(word: str) -> list[str]:

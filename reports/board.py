@@ -12,8 +12,9 @@ from harness.quantities import Channel, Sample
 from harness.verdict import Verdict, worst
 from reports.identity import Identity, identity
 
-DEVICE_STATES = ("ok", "measuring", "marginal", "failed", "lost")
-"""Mildest first; `lost` gives way to what it was when the device comes back."""
+DEVICE_STATES = ("ok", "measuring", "marginal", "error", "failed", "lost")
+"""Mildest first. `error`: it could not be asked or judged, which is no failing of its own. `lost` gives way to what it
+was when the device comes back."""
 
 
 @dataclass(slots=True)
@@ -27,6 +28,9 @@ class StepState:
     failed: int = 0
     unjudged: int = 0
     troubled: bool = False
+    taken: set[str] = field(default_factory=set)
+    ended: str = ""
+    """The gravest outcome so far: nothing that comes later makes a step better."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,8 @@ class Board:
     judged: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*Judgement,), 0))
     trips: list[e.Tripped] = field(default_factory=list)
     actions: list[e.SafetyAction] = field(default_factory=list)
+    made_safe: bool = False
+    """Whether `make_safe` is over; `unconfirmed` says what it could not confirm."""
     unconfirmed: tuple[str, ...] = ()
     stop: e.StopRequested | None = None
     finished: str = ""
@@ -102,7 +108,7 @@ class Board:
             case e.Measured() as event:
                 self._measure(event)
             case e.DeviceFailed() as event:
-                self._mark(event.device, "failed")
+                self._mark(event.device.partition("/")[0], "error")
                 if event.step in self.steps:
                     self.steps[event.step].troubled = True
             case e.StepFinished() as event:
@@ -117,7 +123,7 @@ class Board:
             case e.SafetyAction() as event:
                 self.actions.append(event)
             case e.MadeSafe() as event:
-                self.unconfirmed = event.unconfirmed
+                self.made_safe, self.unconfirmed = True, event.unconfirmed
             case e.StopRequested() as event:
                 self.stop = event
             case e.RunFinished() as event:
@@ -147,10 +153,11 @@ class Board:
         step = self.steps.get(event.step)
         if step is not None:
             step.measured += 1
+            step.taken |= {event.key, f"{event.key}@{event.subject}"}
             step.failed += event.judgement == Judgement.FAIL
             step.unjudged += event.judgement not in (Judgement.PASS, Judgement.MARGINAL, Judgement.FAIL)
         if event.judgement != Judgement.PASS:
-            state = "marginal" if event.judgement == Judgement.MARGINAL else "failed"
+            state = {"marginal": "marginal", "fail": "failed"}.get(event.judgement, "error")
             self._mark(event.subject.partition("/")[0], state)
 
     def _mark(self, device: str, state: str) -> None:
@@ -169,13 +176,19 @@ class Board:
         if step is None:
             return
         step.state = "done"
+        if step.ended in ("", "completed"):
+            step.ended = event.outcome
         if step.failed:
             step.verdict = Verdict.FAIL
-        elif event.outcome == "stopped":
+        elif step.ended == "stopped":
             step.verdict = Verdict.ABORTED
-        elif event.outcome == "not_run":
+        elif step.ended == "not_run":
             step.verdict = Verdict.NOT_RUN
-        elif step.troubled or step.unjudged or event.outcome != "completed" or not step.measured:
+        elif step.troubled or step.ended != "completed":
+            step.verdict = Verdict.INCONCLUSIVE
+        elif not step.taken.issuperset(step.planned.measures):
+            step.verdict = Verdict.FAIL
+        elif step.unjudged or not step.measured:
             step.verdict = Verdict.INCONCLUSIVE
         else:
             step.verdict = Verdict.PASS

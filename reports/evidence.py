@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from harness.errors import RackproofError
 from harness.journal.reader import Journal, read_journal
 from harness.verdict import RunSummary, fold
+from reports.charts import run_charts
 
 JOURNAL = "journal.jsonl"
 
@@ -23,13 +25,21 @@ class BrokenEvidence(RackproofError):
 
 @dataclass(frozen=True)
 class Evidence:
-    """One run, read once."""
+    """One run, read once; its telemetry only where something asks for it."""
 
     run_dir: Path
     journal: Journal
     summary: RunSummary
-    channels: Mapping[str, Series] = field(default_factory=dict)
-    """By channel name, `tray-03/accelerator-2.accelerator.temperature`."""
+
+    @cached_property
+    def channels(self) -> Mapping[str, Series]:
+        """By channel name, `tray-03/accelerator-2.accelerator.temperature`; raises as `read_telemetry` does."""
+        return read_telemetry(self.run_dir) if self.summary.segments else {}
+
+    @cached_property
+    def charts(self) -> tuple[str, ...]:
+        """The charts that page and paper share, as SVG; raises as `read_telemetry` does."""
+        return run_charts(self.channels)
 
 
 def read_evidence(run_dir: Path) -> Evidence:
@@ -39,7 +49,7 @@ def read_evidence(run_dir: Path) -> Evidence:
     broken = [text for file, text in misfits(run_dir, summary).items()]
     if broken:
         raise BrokenEvidence(f"{run_dir}: {'; '.join(broken)}. Keep the directory as it is and run the rack again.")
-    return Evidence(run_dir, journal, summary, read_telemetry(run_dir) if summary.segments else {})
+    return Evidence(run_dir, journal, summary)
 
 
 def misfits(run_dir: Path, summary: RunSummary) -> dict[str, str]:

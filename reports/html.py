@@ -8,11 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from harness.limits import Judgement
 from harness.observing import FinishedRun
 from harness.verdict import RunSummary, StepResult, Verdict
 from reports import view
-from reports.charts import run_charts
+from reports.as_found import CONTRADICTS, contradictions, items
 from reports.evidence import Evidence, put, read_evidence
 from reports.identity import identity
 
@@ -28,7 +27,7 @@ def render(evidence: Evidence) -> bytes:
     """The page; the same evidence gives the same bytes."""
     summary, who = evidence.summary, identity(evidence.summary.started)
     template = Template((files("reports") / "templates" / "report.html").read_text("utf-8"))
-    charts = "".join(f'<figure class="chart">{svg}</figure>' for svg in run_charts(evidence.channels))
+    charts = "".join(f'<figure class="chart">{svg}</figure>' for svg in evidence.charts)
     page = template.substitute(
         title=escape(f"{summary.verdict} {who.serial} {summary.run_id}"),
         verdict=summary.verdict,
@@ -39,6 +38,7 @@ def render(evidence: Evidence) -> bytes:
         actions="".join(f"<li>{escape(action)}</li>" for action in view.next_action(summary)),
         reasons=_reasons(summary),
         identification=_identification(evidence),
+        found=_found(summary),
         stages=_stages(summary),
         steps="".join(_step(step) for step in summary.steps),
         interlocks=_interlocks(summary),
@@ -89,6 +89,28 @@ def _identification(evidence: Evidence) -> str:
     return "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows if value)
 
 
+def _found(summary: RunSummary) -> str:
+    """Every device and part as it was found; what is not as built stands out, and opens the list."""
+    if not items(summary):
+        return f"<p>{escape(view.NO_INVENTORY)}</p>"
+    wrong = contradictions(summary)
+    head = ("Device or part", "Manufacturer", "Model", "Part number", "Serial", "Firmware", "Built")
+    rows = []
+    for item in items(summary):
+        cells = (item.place, item.manufacturer, item.model, item.part_number, item.serial, item.firmware)
+        kind = ' class="fail"' if item.agreement == CONTRADICTS else ""
+        body = "".join(f"<td>{escape(cell)}</td>" for cell in (*cells, item.built_text))
+        rows.append(f"<tr{kind}>{body}</tr>")
+    header = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    devices = len({record.device for record in summary.inventory})
+    said = f"{devices} devices and their parts" + (f", {len(wrong)} {CONTRADICTS}" if wrong else "")
+    return (
+        f"<details{' open' if wrong else ''}><summary>{escape(said)}</summary>"
+        f'<div class="wide"><table><thead><tr>{header}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        "</details>"
+    )
+
+
 def _stages(summary: RunSummary) -> str:
     rows = []
     for stage in dict.fromkeys(step.planned.stage for step in summary.steps):
@@ -114,9 +136,8 @@ def _step(step: StepResult) -> str:
         for m in step.measurements
     )
     opened = "" if step.verdict is Verdict.PASS else " open"
-    # A failed step's text says what its own red row says.
-    redundant = any(m.judgement == Judgement.FAIL for m in step.measurements)
-    said = f"<p>{escape(step.text)}</p>" if step.text and not redundant else ""
+    short = view.shortfall(step)
+    said = f"<p>{escape(short)}</p>" if short else ""
     return (
         f'<details{opened}><summary><span class="word {step.verdict.lower()}">{step.verdict}</span> '
         f"{escape(view.step_text(step))} <small>{escape(view.stage_text(step.planned.stage))}, "

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 from harness.observing import FinishedRun
 from harness.verdict import StepResult, Verdict
 from reports import view
+from reports.as_found import items
 from reports.evidence import Evidence, put, read_evidence
 from reports.identity import identity
 
@@ -42,8 +43,8 @@ def render(evidence: Evidence) -> bytes:
         "journal.head": evidence.journal.head,
         "verdict": str(summary.verdict),
     }
-    for name, value in facts.items():
-        ET.SubElement(properties, "property", name=name, value=_xml(value))
+    for name, value in (facts | _found(evidence)).items():
+        ET.SubElement(properties, "property", name=_xml(name), value=_xml(value))
     case = ET.SubElement(
         whole, "testcase", classname="rackproof", name="verdict", time=_seconds(summary.first, summary.last)
     )
@@ -57,6 +58,22 @@ def render(evidence: Evidence) -> bytes:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'.encode()
 
 
+def _found(evidence: Evidence) -> dict[str, str]:
+    """The as-found record as flat facts: `found.tray-01/nic-0.serial`; what a device did not say is left out."""
+    facts = {}
+    for item in items(evidence.summary):
+        told = {
+            "manufacturer": item.manufacturer,
+            "model": item.model,
+            "part_number": item.part_number,
+            "serial": item.serial,
+            "firmware": item.firmware,
+            "built": item.built_text,
+        }
+        facts |= {f"found.{item.place}.{name}": value for name, value in told.items() if value}
+    return facts
+
+
 def _case(suite: ET.Element, step: StepResult) -> ET.Element:
     file, _, name = step.planned.step.partition("::")
     classname = file.removesuffix(".py").replace("/", ".")
@@ -68,13 +85,14 @@ def _case(suite: ET.Element, step: StepResult) -> ET.Element:
         time=_seconds(step.started, step.finished),
     )
     if step.verdict is not Verdict.PASS:
-        lines = [step.text]
+        said = view.remark(step)
+        lines = [said]
         lines += [
             f"{m.subject}: {m.key} is {view.value_text(m.value, m.unit)}, {view.bounds_text(m.limit)} ({m.judgement})"
             for m in step.measurements
             if m.judgement not in ("pass", "marginal")
         ]
-        _mark(case, step.verdict, step.text, "\n".join(lines))
+        _mark(case, step.verdict, said, "\n".join(lines))
     return case
 
 

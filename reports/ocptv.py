@@ -19,6 +19,7 @@ from harness.limits import Judgement
 from harness.observing import FinishedRun
 from harness.verdict import RunSummary, Verdict
 from reports import view
+from reports.as_found import Item, items, records
 from reports.evidence import Evidence, put, read_evidence
 from reports.identity import identity
 
@@ -71,8 +72,11 @@ class _Story:
     """Turns events into artifacts. Each attempt at a step gets an id of its own, as a step cannot start twice."""
 
     def __init__(self, summary: RunSummary) -> None:
-        self.hardware = {device.name: str(n) for n, device in enumerate(identity(summary.started).devices)}
+        places = [device.name for device in identity(summary.started).devices]
+        places += [item.place for item in items(summary)]
+        self.hardware = {place: str(n) for n, place in enumerate(dict.fromkeys(places))}
         self._titles = {step.planned.step: view.step_text(step) for step in summary.steps}
+        self._missing = {step.planned.step: [view.shortfall(step)] for step in summary.steps if step.missing}
         self._open: dict[str, str] = {}
         self._attempts = 0
 
@@ -106,6 +110,8 @@ class _Story:
             case e.Measured() if number:
                 yield from _measured(number, event, self.hardware)
             case e.StepFinished() if number:
+                for said in self._missing.pop(event.step, ()):
+                    yield _in_step(number, {"error": {"symptom": "never-measured", "message": said}})
                 if event.text and event.outcome != "completed":
                     yield _in_step(number, {"log": {"severity": "ERROR", "message": event.text}})
                 yield _in_step(number, {"testStepEnd": {"status": _STEP_END.get(event.outcome, "SKIP")}})
@@ -147,17 +153,6 @@ def _of_run(event: e.Event) -> Iterator[Artifact]:
 def _run_start(summary: RunSummary, hardware: dict[str, str]) -> dict[str, Any]:
     started, who = summary.started, identity(summary.started)
     software = started.software if started else {}
-    infos = []
-    for device in who.devices:
-        facts = {
-            "hardwareInfoId": hardware[device.name],
-            "name": device.name,
-            "partType": device.role,
-            "manufacturer": device.manufacturer,
-            "manufacturerPartNumber": device.model,
-            "serialNumber": device.serial,
-        }
-        infos.append({name: value for name, value in facts.items() if value})
     return {
         "name": summary.plan.plan if summary.plan else "rackproof",
         "version": software.get("rackproof", "unknown"),
@@ -171,22 +166,54 @@ def _run_start(summary: RunSummary, hardware: dict[str, str]) -> dict[str, Any]:
         "dutInfo": {
             "dutInfoId": "0",
             "name": who.serial,
-            "hardwareInfos": infos,
-            "softwareInfos": [
-                {"softwareInfoId": str(n), "name": name, "version": version, "softwareType": "APPLICATION"}
-                for n, (name, version) in enumerate(sorted(software.items()))
-            ],
+            "hardwareInfos": _hardware(summary, hardware),
+            "softwareInfos": _software(summary, software),
             "metadata": {"simulated": who.simulated, "order": who.order, "bay": who.bay},
         },
         "metadata": {"runId": summary.run_id, "simulated": who.simulated, "station": who.station},
     }
 
 
+def _hardware(summary: RunSummary, hardware: dict[str, str]) -> list[dict[str, str]]:
+    """Every device of the rack and every part found in one; what it said of itself comes before what the model says."""
+    # A device that was asked twice and said two things counts as it was last.
+    found: dict[str, Item] = {item.place: item for item in items(summary)}
+    devices = {device.name: device for device in identity(summary.started).devices}
+    infos = []
+    for place, number in hardware.items():
+        item, device = found.get(place), devices.get(place)
+        facts = {
+            "hardwareInfoId": number,
+            "name": place,
+            "location": place,
+            "partType": device.role if device else item.kind if item else "",
+            "manufacturer": (item.manufacturer if item else "") or (device.manufacturer if device else ""),
+            "manufacturerPartNumber": (item.part_number if item else "") or (device.model if device else ""),
+            "serialNumber": item.serial if item else "",
+        }
+        infos.append({name: value for name, value in facts.items() if value})
+    return infos
+
+
+def _software(summary: RunSummary, station: dict[str, str]) -> list[dict[str, str]]:
+    """The station's own packages, then the firmware of the rack as it was found."""
+    told = [(name, version, "APPLICATION") for name, version in sorted(station.items())]
+    for record in records(summary):
+        told += [(f"{record.device}/{name}", version, "FIRMWARE") for name, version in record.firmware.items()]
+    return [
+        {"softwareInfoId": str(n), "name": name, "version": version, "softwareType": kind}
+        for n, (name, version, kind) in enumerate(told)
+    ]
+
+
 def _measured(number: str, m: e.Measured, hardware: dict[str, str]) -> Iterator[Artifact]:
     device, _, part = m.subject.partition("/")
-    place: dict[str, Any] = {"hardwareInfoId": hardware[device]} if device in hardware else {}
-    if part:
-        place["subcomponent"] = {"name": part}
+    place: dict[str, Any] = {}
+    if m.subject in hardware:
+        place["hardwareInfoId"] = hardware[m.subject]
+    else:
+        place |= {"hardwareInfoId": hardware[device]} if device in hardware else {}
+        place |= {"subcomponent": {"name": part}} if part else {}
     if m.value is None or (isinstance(m.value, float) and not math.isfinite(m.value)):
         message = f"{m.subject}: no usable value for {m.key} ({m.quality})"
         yield _in_step(number, {"error": {"symptom": "no-value", "message": message}})

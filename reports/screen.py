@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from rich.text import Text
 
-from harness.journal.events import Measured
+from harness.journal.events import Measured, Progressed
 from harness.limits import Judgement
 from reports import view
 from reports.board import Board
@@ -22,23 +23,29 @@ STYLES = {
     "ok": "green",
     "measuring": "bold cyan",
     "marginal": "bold yellow",
+    "error": "bold yellow",
     "failed": "bold red",
     "lost": "bold white on red",
     "pass": "green",
     "fail": "bold red",
     "unjudged": "bold yellow",
 }
-_SIGNS = {"ok": "✓", "measuring": "▸", "marginal": "~", "failed": "✗", "lost": "?"}
-_PLAIN_SIGNS = {"ok": "+", "measuring": ">", "marginal": "~", "failed": "x", "lost": "?"}
-_STAGE_SIGNS = {"PASS": "✓", "running": "▸", "waiting": "·"}
+_SIGNS = {"ok": "✓", "measuring": "▸", "marginal": "~", "error": "!", "failed": "✗", "lost": "?"}
+_PLAIN_SIGNS = {"ok": "+", "measuring": ">", "marginal": "~", "error": "!", "failed": "x", "lost": "?"}
+_STAGE_SIGNS = {"PASS": "✓", "FAIL": "✗", "running": "▸", "waiting": "·"}
 _MOST_MEASUREMENTS = 8
 _FEWEST_MEASUREMENTS = 2
 
 
-def draw(board: Board, *, wall: float, rack: float, width: int, height: int, unicode: bool = True) -> list[Text]:
-    """At most `height` lines of at most `width` cells. `wall` and `rack` are elapsed seconds."""
-    top = [*_header(board, wall, rack), _rule(width, unicode), *_now(board, width, unicode), Text("")]
-    trips = _trips(board)
+def draw(
+    board: Board, *, wall: float, rack: float, width: int, height: int, unicode: bool = True, since: float = 0.0
+) -> list[Text]:
+    """At most `height` lines of at most `width` cells.
+
+    `wall` and `rack` are elapsed seconds, `since` the rack seconds since the running step last said how far it is.
+    """
+    top = [*_header(board, wall, rack, width), _rule(width, unicode), *_now(board, since, width, unicode), Text("")]
+    trips = _trips(board, width)
     stages = _titled("Stages", _flow(_stages(board, unicode), width - 9))
     devices = _titled("Devices", _flow(_devices(board, unicode), width - 9))
     latest = list(reversed(board.recent))[:_MOST_MEASUREMENTS]
@@ -58,7 +65,7 @@ def draw(board: Board, *, wall: float, rack: float, width: int, height: int, uni
     return lines[:height]
 
 
-def _header(board: Board, wall: float, rack: float) -> list[Text]:
+def _header(board: Board, wall: float, rack: float, width: int) -> list[Text]:
     who = board.who
     first = Text()
     if who.simulated:
@@ -67,41 +74,69 @@ def _header(board: Board, wall: float, rack: float) -> list[Text]:
     first.append(f"   {who.model} rev {who.revision}" if who.model else "")
     first.append(f"   {view.place_text(who)}" if who.bay else "")
     done = sum(step.state == "done" for step in board.steps.values())
-    second = Text(f"rack time {view.span_text(rack)}   wall time {view.span_text(wall)}", style="dim")
-    second.append(f"   step {min(done + 1, len(board.steps))} of {len(board.steps)}" if board.steps else "")
-    counts = board.judged
-    second.append(f"   {counts['pass']} passed", style="green")
-    for word, style in (("marginal", "yellow"), ("fail", "red"), ("unjudged", "yellow")):
-        if counts.get(word):
-            second.append(f"  {counts[word]} {'failed' if word == 'fail' else word}", style=style)
-    return [first, second]
+    step = f"step {min(done + 1, len(board.steps))} of {len(board.steps)}   " if board.steps else ""
+    counts = Text()
+    for word, style in (("fail", "bold red"), ("unjudged", "yellow"), ("marginal", "yellow"), ("pass", "green")):
+        if board.judged.get(word) or word == "pass":
+            shown = {"fail": "failed", "pass": "passed"}.get(word, word)
+            counts.append("  " if counts else "").append(f"{board.judged.get(word, 0)} {shown}", style=style)
+    # On hardware both clocks are one; where there is little room, the rack's own time is the one that matters.
+    both = who.simulated and width >= 96
+    time = f"rack time {view.span_text(rack)}   " + (f"wall time {view.span_text(wall)}   " if both else "")
+    return [first, Text(time + step, style="dim").append_text(counts)]
 
 
-def _now(board: Board, width: int, unicode: bool) -> list[Text]:
-    if board.stop is not None and not board.finished:
-        return [Text("STOPPING: the rack is being made safe. Wait.", style="bold white on red"), Text(board.stop.text)]
+def _now(board: Board, since: float, width: int, unicode: bool) -> list[Text]:
+    if (board.stop is not None or board.trips) and not board.finished:
+        return _stopping(board)
     step = board.steps.get(board.current)
     if step is None:
-        word = "Preparing" if not board.finished and not any(s.state == "done" for s in board.steps.values()) else ""
-        return [Text(word or "Between steps", style="dim"), Text("")]
+        if board.finished or any(s.state == "done" for s in board.steps.values()):
+            return [Text("Finishing" if board.finished else "Between steps", style="dim"), Text("")]
+        return [Text("Preparing", style="dim"), Text(board.progress.text if board.progress else "", style="dim")]
     title = Text(f"{view.stage_text(step.planned.stage)}: ", style="bold cyan")
     title.append(view.planned_text(step.planned), style="bold")
     progress = board.progress
     if progress is None or progress.total <= 0:
-        return [title, Text(f"{step.measured} measured", style="dim")]
-    share = min(1.0, max(0.0, progress.elapsed / progress.total))
+        said = f"{step.measured} measured" + (f"   {progress.text}" if progress else "")
+        return [title, Text(said, style="dim")]
+    share, left = how_far(progress, since)
     cells = max(8, min(40, width - 44))
     full, empty = ("█", "░") if unicode else ("#", ".")
     filled = round(share * cells)
-    left = view.span_text(progress.total - progress.elapsed)
     line = Text(full * filled, style="cyan").append(empty * (cells - filled), style="dim")
-    return [title, line.append(f" {share:4.0%}  {left} left  ", style="bold").append(progress.text, style="dim")]
+    return [title, line.append(f" {share:4.0%}  {left}  ", style="bold").append(progress.text, style="dim")]
+
+
+def how_far(progress: Progressed, since: float) -> tuple[float, str]:
+    """The share that is done, and what is left in words; `since` are rack seconds since the step said so.
+
+    A step counts seconds, or pieces of work where both numbers are whole (`outlet pdu-a/2`, 1 of 8).
+    """
+    if isinstance(progress.total, int) and isinstance(progress.elapsed, int):
+        return min(1.0, progress.elapsed / progress.total), f"{progress.elapsed} of {progress.total} done"
+    elapsed = min(progress.total, max(0.0, progress.elapsed + max(0.0, since)))
+    left = progress.total - elapsed
+    return elapsed / progress.total, f"{view.span_text(left)} left" if left else "evaluating"
+
+
+def _stopping(board: Board) -> list[Text]:
+    said = board.stop.text if board.stop else board.trips[0].text
+    if not board.made_safe:
+        return [Text("STOPPING: the rack is being made safe. Wait.", style="bold white on red"), Text(said)]
+    if board.unconfirmed:
+        named = ", ".join(board.unconfirmed)
+        return [
+            Text(f"NOT CONFIRMED SAFE: {named}", style="bold white on red"),
+            Text("Check by hand before you touch it."),
+        ]
+    return [Text("The rack is made safe; the run is being closed.", style="bold green"), Text(said)]
 
 
 def _stages(board: Board, unicode: bool) -> list[Text]:
     cells = []
     for stage, (state, done, total) in board.stages().items():
-        sign = (_STAGE_SIGNS.get(state, "✗") if unicode else "").strip()
+        sign = (_STAGE_SIGNS.get(state, "!") if unicode else "").strip()
         word = f" {state}" if state not in ("waiting", "running") else ""
         cells.append(Text(f"{sign} {view.stage_text(stage)} {done}/{total}{word}".strip(), style=STYLES.get(state, "")))
     return cells
@@ -112,7 +147,7 @@ def _devices(board: Board, unicode: bool) -> list[Text]:
     cells = []
     for device in board.devices:
         state = board.device_state(device)
-        word = f" {state}" if state in ("lost", "failed", "marginal") else ""
+        word = f" {state}" if state in ("lost", "failed", "error", "marginal") else ""
         cells.append(Text(f"{signs[state]} {device}{word}", style=STYLES[state]))
     return cells
 
@@ -139,16 +174,27 @@ def _shortened(name: str, room: int) -> str:
     return f"{name[:head]}..{name[len(name) - (room - 2 - head) :]}"
 
 
-def _trips(board: Board) -> list[Text]:
-    lines = []
-    for trip in board.trips[-3:]:
-        seen = view.value_text(trip.value, trip.unit)
-        lines.append(Text(f" TRIPPED {trip.interlock}: {trip.subject} {seen} – {trip.text}", style="bold white on red"))
-    for action in board.actions[-3:] if board.trips or board.stop else []:
-        word = "confirmed" if action.confirmed else "NOT CONFIRMED"
-        style = "green" if action.confirmed else "bold red"
-        lines.append(Text(f"   made safe: {action.device} {action.action}: {word}", style=style))
+def _trips(board: Board, width: int) -> list[Text]:
+    lines: list[Text] = []
+    # The first trip is the cause; what follows is often its consequence.
+    for trip in board.trips[:2]:
+        lines += _folded(f"TRIPPED {trip.interlock}: {trip.subject}: {trip.text}", width, "bold white on red")
+        lines += _folded(trip.advice, width, "bold")
+    if len(board.trips) > 2:
+        lines.append(Text(f"and {len(board.trips) - 2} more", style="bold red"))
+    if not (board.trips or board.stop):
+        return lines
+    confirmed = [action for action in board.actions if action.confirmed]
+    if confirmed:
+        last = confirmed[-1]
+        lines.append(Text(f"{len(confirmed)} confirmed, last {last.device}: {last.action}", style="green"))
+    for action in [action for action in board.actions if not action.confirmed][-3:]:
+        lines.append(Text(f"NOT CONFIRMED {action.device}: {action.action}", style="bold red"))
     return lines
+
+
+def _folded(text: str, width: int, style: str) -> list[Text]:
+    return [Text(row, style=style) for row in wrap(text, max(20, width))]
 
 
 def _flow(cells: Sequence[Text], width: int) -> list[Text]:

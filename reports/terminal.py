@@ -26,7 +26,7 @@ from reports import view
 from reports.banner import banner
 from reports.board import Board
 from reports.evidence import JOURNAL
-from reports.screen import draw
+from reports.screen import draw, how_far
 
 _REFRESH = 4
 """Frames a second at most."""
@@ -38,7 +38,7 @@ _EVERY = 5.0
 
 def open_screen(options: LiveOptions) -> Observer:
     """A screen on a terminal that can be drawn on, else plain lines (also under NO_COLOR or TERM=dumb)."""
-    story = _Story(options.run_dir)
+    story = _Story(options.run_dir, options.clock)
     if is_drawable(options.output):
         return Screen(options.output, options.clock, story)
     return Lines(options.output, story)
@@ -57,11 +57,13 @@ def is_drawable(output: TextIO) -> bool:
 class _Story:
     """The run so far: what the journal already held when a run is resumed, then every entry once."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, clock: Clock) -> None:
         self.run_dir = run_dir
         self.board = Board()
         self._entries: list[e.Entry] = []
         self._next = 0
+        self._clock = clock
+        self._told = clock.elapsed()
         try:
             before = read_journal(run_dir / JOURNAL).entries
         except RackproofError:
@@ -75,9 +77,15 @@ class _Story:
             return False
         self._next = entry.seq + 1
         self.board.apply(entry)
-        if not isinstance(entry.event, e.Progressed):
+        if isinstance(entry.event, e.Progressed):
+            self._told = self._clock.elapsed()
+        else:
             self._entries.append(entry)
         return True
+
+    def since(self) -> float:
+        """Rack seconds since the running step last said how far it is."""
+        return self._clock.elapsed() - self._told
 
     def summary(self) -> RunSummary:
         """The fold of what was seen: the same function that decides the verdict."""
@@ -126,7 +134,13 @@ class Screen:
         # Outside the lock: stopping waits for the drawing thread, which takes the lock for its frame.
         self._live.stop()
         with self._lock:
-            lines = banner(self._story.summary(), self._story.run_dir, width=self._console.width, unicode=self._unicode)
+            lines = banner(
+                self._story.summary(),
+                self._story.run_dir,
+                width=self._console.width,
+                height=self._console.height,
+                unicode=self._unicode,
+            )
         self._console.print(Group(*lines), soft_wrap=True)
 
     def _frame(self) -> Group:
@@ -138,6 +152,7 @@ class Screen:
                 width=self._console.width,
                 height=self._console.height,
                 unicode=self._unicode,
+                since=self._story.since(),
             )
         return Group(*(_one_row(line) for line in lines))
 
@@ -190,7 +205,8 @@ class Lines:
             with self._lock:
                 running = self._story.board.current
                 if running and now - self._step_began >= _QUIET and now - self._last >= _EVERY:
-                    self._say(f"  {still_running(self._story.board, now - self._step_began)}")
+                    said = still_running(self._story.board, now - self._step_began, self._story.since())
+                    self._say(f"  {said}")
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
@@ -202,15 +218,15 @@ class Lines:
         self._output.flush()
 
 
-def still_running(board: Board, seconds: float) -> str:
+def still_running(board: Board, seconds: float, since: float = 0.0) -> str:
     """One line on a step that takes its time: how far it is where it says so."""
     step = board.steps.get(board.current)
     title = view.planned_text(step.planned) if step else board.current
     progress = board.progress
     if progress is None or progress.total <= 0:
         return f"{title}: running for {view.span_text(seconds)}"
-    left = view.span_text(progress.total - progress.elapsed)
-    return f"{title}: {progress.elapsed / progress.total:.0%}, {left} of rack time left, {progress.text}"
+    share, left = how_far(progress, since)
+    return f"{title}: {share:.0%}, {left.replace(' left', ' of rack time left')}, {progress.text}"
 
 
 def _words(event: e.Event, board: Board) -> list[str]:  # noqa: PLR0912  one arm an event

@@ -5,13 +5,15 @@ The advice is written for the technician in front of the rack: one action, on on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from harness.journal.events import LimitUsed, Measured, PlannedStep, Tripped
 from harness.limits import Judgement
 from harness.quantities import Value
 from harness.verdict import RunSummary, StepResult, Verdict
+from reports.as_found import contradictions
 from reports.identity import Identity, identity
 
 SIMULATED = "SIMULATED"
@@ -36,6 +38,8 @@ OUTCOME_OF = {
     Verdict.NOT_RUN: "No statement on conformity: the plan was not run to its end.",
 }
 NEVER = "never measured"
+NO_VALUE = "no value"
+NO_INVENTORY = "No device was asked for its serials and parts: the run ended before."
 BLAMED = {"rack": "the rack", "rig": "the test rig"}
 
 _UNITS = {"degC": "°C", "1": "", "bool": "", "text": "", "count": ""}
@@ -108,7 +112,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (  # the first prefix that fits
 def value_text(value: Value | None, unit: str) -> str:
     """A value with its unit as a person writes it: `81.3 °C`, `yes`, `no value`."""
     if value is None:
-        return "no value"
+        return NO_VALUE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
@@ -142,13 +146,13 @@ def guard_text(limit: LimitUsed) -> str:
 
 def place_text(who: Identity) -> str:
     """Where the rack stood."""
-    bay = who.bay if not who.bay or who.bay.startswith("bay") else f"bay {who.bay}"
-    return ", ".join(part for part in (who.site, bay) if part)
+    bay = who.bay if not who.bay or who.bay.startswith("bay") or who.bay == who.site else f"bay {who.bay}"
+    return ", ".join(dict.fromkeys(part for part in (who.site, bay) if part))
 
 
 def stage_text(stage: str) -> str:
     """A stage's name as a heading: `burn_in` is `Burn-in`."""
-    known = {"burn_in": "Burn-in", "handover": "Hand-over"}
+    known = {"burn_in": "Burn-in", "handover": "Hand-over", "hand_over": "Hand-over"}
     return known.get(stage, stage.replace("_", " ").capitalize() or "Steps")
 
 
@@ -191,13 +195,23 @@ class Reason:
     seen: str
     wanted: str
     action: str
+    shared: str = ""
+    """The action without its subject, where one action serves many: `gave no usable …`."""
 
     def __str__(self) -> str:
-        verb = "was" if self.seen == NEVER else "is"
-        measured = f"{self.what} {verb} {self.seen}" if self.what else self.seen
+        return f"{self.where}: {self.told((self.subject,))}"
+
+    def told(self, subjects: Sequence[str]) -> str:
+        """The reason without its place, for all of `subjects` at once."""
+        named = listed([subject for subject in subjects if subject])
+        if self.seen == NEVER:
+            return f"{self.what} of {named} was never measured" if named else f"{self.what} was never measured"
         wanted = f", wanted {self.wanted}" if self.wanted else ""
-        subject = f"{self.subject}: " if self.subject else ""
-        return f"{self.where}: {subject}{measured}{wanted}"
+        if self.what and self.seen == NO_VALUE:
+            said = f"no usable value for {self.what}"
+        else:
+            said = f"{self.what} is {self.seen}" if self.what else self.seen
+        return f"{named}: {said}{wanted}" if named else f"{said}{wanted}"
 
 
 def reasons(summary: RunSummary) -> tuple[Reason, ...]:
@@ -214,6 +228,57 @@ def reasons(summary: RunSummary) -> tuple[Reason, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def grouped_reasons(summary: RunSummary) -> dict[str, list[str]]:
+    """The reasons by where they arose, those that differ in their subject only told in one line."""
+    alike: dict[Reason, list[str]] = {}
+    for reason in reasons(summary):
+        alike.setdefault(replace(reason, subject="", action=""), []).append(reason.subject)
+    grouped: dict[str, list[str]] = {}
+    for reason, subjects in alike.items():
+        grouped.setdefault(reason.where, []).append(reason.told(subjects))
+    return grouped
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row, and how many more there are where they are many."""
+    if len(names) > _MOST_NAMES + 1:
+        return f"{', '.join(names[:_MOST_NAMES])} and {len(names) - _MOST_NAMES} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+_MOST_NAMES = 4
+
+
+def shortfall(step: StepResult) -> str:
+    """What is to be said of a step beside the rows of its measurements; empty for a pass."""
+    if step.verdict is not Verdict.FAIL:
+        return "" if step.verdict is Verdict.PASS else step.text
+    declared: dict[str, list[str]] = {}
+    for entry in step.missing:
+        key, _, subject = entry.partition("@")
+        declared.setdefault(key, []).append(subject)
+    return "; ".join(
+        Reason("", "", key, NEVER, "", "").told([s or step.planned.device for s in subjects])
+        for key, subjects in declared.items()
+    )
+
+
+def remark(step: StepResult) -> str:
+    """Why a step did not pass, in one line; empty for a pass."""
+    failed = [m for m in step.measurements if m.judgement == Judgement.FAIL]
+    said = [f"{m.subject}: {m.key} is {value_text(m.value, m.unit)}, wanted {_wanted(m.limit)}" for m in failed[:1]]
+    said += [f"and {len(failed) - 1} more"] if len(failed) > 1 else []
+    return ", ".join(said) + ("; " if said and shortfall(step) else "") + shortfall(step)
+
+
+def not_as_built(summary: RunSummary) -> tuple[str, ...]:
+    """What does not carry the serial it was built with, one sentence each."""
+    return tuple(
+        f"{item.place} carries serial {item.serial}, the build record says {item.built}"
+        for item in contradictions(summary)
+    )
+
+
 def next_action(summary: RunSummary) -> tuple[str, ...]:
     """What the technician does now, most urgent first; never empty."""
     unsafe = sorted({name for made in summary.made_safe for name in made.unconfirmed})
@@ -223,9 +288,11 @@ def next_action(summary: RunSummary) -> tuple[str, ...]:
             f"NOT CONFIRMED SAFE: {', '.join(unsafe)}. "
             "Check by hand that load and power are off before you touch the rack."
         )
+    swapped = [f"{said}. Clear this before the rack leaves." for said in not_as_built(summary)]
     if summary.verdict is Verdict.PASS:
-        return (*actions, *_release(summary))
-    actions += [reason.action for reason in reasons(summary) if reason.action]
+        return (*actions, *swapped, *_release(summary))
+    actions += _actions(reasons(summary))
+    actions += swapped
     if summary.verdict is Verdict.FAIL:
         actions.append("Then run the acceptance of this rack again from the start.")
     elif not actions or summary.verdict is Verdict.ABORTED:
@@ -233,6 +300,19 @@ def next_action(summary: RunSummary) -> tuple[str, ...]:
     else:
         actions.append("Then run again: this run says nothing about the rack.")
     return tuple(dict.fromkeys(actions))
+
+
+def _actions(found: Iterable[Reason]) -> list[str]:
+    """The actions of `found` in their order; one for all that are served by the same."""
+    gathered: dict[str, list[str]] = {}
+    for reason in found:
+        key = reason.shared or reason.action
+        gathered.setdefault(key, []).append(reason.subject if reason.shared else "")
+    return [
+        f"{listed(list(dict.fromkeys(filter(None, subjects))))} {action}" if any(subjects) else action
+        for action, subjects in gathered.items()
+        if action
+    ]
 
 
 _AGAIN = "Start the run again once the reason for the stop is gone; this run says nothing about the rack."
@@ -274,18 +354,31 @@ def verdict_sentence(summary: RunSummary) -> str:
 
 def advice(measured: Measured) -> str:
     """What to do about one measurement that did not pass."""
-    if measured.judgement == Judgement.UNJUDGED or measured.value is None:
-        return (
-            f"{measured.subject} gave no usable {measured.key} ({measured.quality or 'no value'}). "
-            "Check that it is powered and reachable, then run again."
-        )
-    wanted = bounds_text(measured.limit).removeprefix("= ")
+    if _is_silent(measured):
+        return f"{measured.subject} {_silence(measured)}"
+    wanted = _wanted(measured.limit)
     for prefix, sentence in _ADVICE:
         if measured.key.startswith(prefix):
             return sentence.format(
                 subject=measured.subject, value=value_text(measured.value, measured.unit), wanted=wanted
             )
     return f"Check {measured.subject}: {measured.key} must be {wanted}. Ask test engineering if the cause is not plain."
+
+
+def _is_silent(measured: Measured) -> bool:
+    return measured.judgement not in (Judgement.PASS, Judgement.MARGINAL, Judgement.FAIL) or measured.value is None
+
+
+def _silence(measured: Measured) -> str:
+    """What to do where a subject gave nothing to judge, after the subject's name."""
+    if measured.quality in ("", "good"):
+        # Nothing is wrong with the reading, because there was none: it is worked out of others.
+        return f"gave too little to work out {measured.key}. Look for what else was silent or failed, then run again."
+    return f"gave no usable {measured.key} ({measured.quality}). Check its power and network cable, then run again."
+
+
+def _wanted(limit: LimitUsed) -> str:
+    return bounds_text(limit).removeprefix("= ")
 
 
 def _swap(measured: Measured, summary: RunSummary) -> str:
@@ -305,9 +398,14 @@ def _allows(measured: Measured, value: Value | None) -> bool:
 def _tripped(trip: Tripped) -> Reason:
     seen = value_text(trip.value, trip.unit)
     where = f"Interlock {trip.interlock} ({BLAMED.get(trip.blames, trip.blames)})"
-    bounds = trip.bounds.replace("degC", "°C").removesuffix(" count")
+    bounds = trip_bounds(trip)
     action = f"{trip.subject}: {trip.advice}" if trip.advice else ""
     return Reason(where, trip.subject, "its reading", f"{seen} ({trip.text})", bounds, action)
+
+
+def trip_bounds(trip: Tripped) -> str:
+    """The bounds of an interlock as a person reads them."""
+    return trip.bounds.replace("degC", "°C").removesuffix(" count")
 
 
 def _step_reasons(step: StepResult, summary: RunSummary) -> list[Reason]:
@@ -320,19 +418,27 @@ def _step_reasons(step: StepResult, summary: RunSummary) -> list[Reason]:
         if measured.key in ("link.neighbour", "power.outlet.feeds"):
             action = _swap(measured, summary) or action
         seen = value_text(measured.value, measured.unit)
-        found.append(Reason(where, measured.subject, measured.key, seen, bounds_text(measured.limit), action))
-    found += [
-        Reason(where, failure.device, "", failure.text, "", f"{failure.device}: {failure.text}")
-        for failure in step.device_failures
-    ]
+        shared = _silence(measured) if _is_silent(measured) else ""
+        found.append(Reason(where, measured.subject, measured.key, seen, _wanted(measured.limit), action, shared))
+    for failure in step.device_failures:
+        # A device's errors begin with its name.
+        said = failure.text.removeprefix(f"{failure.device}: ")
+        found.append(Reason(where, failure.device, "", said, "", f"{failure.device}: {said}"))
     for declared in step.missing if step.verdict is Verdict.FAIL else ():
         key, _, subject = declared.partition("@")
-        found.append(Reason(where, subject or step.planned.device, key, NEVER, "", _MISSING))
+        if subject:
+            found.append(Reason(where, subject, key, NEVER, "", f"{subject} {_UNSEEN}", _UNSEEN))
+        else:
+            found.append(Reason(where, step.planned.device, key, NEVER, "", _MISSING))
     if not found and step.verdict is not Verdict.PASS:
         found.append(Reason(where, step.planned.device, "", step.text, "", ""))
     return found
 
 
+_UNSEEN = (
+    "never gave what the plan asked of it. Check that it is fitted and that its device lists it; "
+    "if so, give this run to test engineering."
+)
 _MISSING = "Give this run to test engineering: the plan declared a measurement and did not take it."
 
 

@@ -15,13 +15,13 @@ import typst
 
 from harness.journal.events import Measured
 from harness.limits import Judgement
-from harness.verdict import RunSummary, StepResult, Verdict
+from harness.verdict import RunSummary, Verdict
 from reports import view
+from reports.as_found import CONTRADICTS, Item, items
 from reports.certificate.manifest import CERTIFICATE
 from reports.certificate.pdf_signature import sign_pdf
 from reports.certificate.signing import Keys
-from reports.certificate.statement import is_provisional, tiers, unit_record
-from reports.charts import run_charts
+from reports.certificate.statement import is_provisional, tiers
 from reports.evidence import Evidence
 from reports.identity import identity, table
 
@@ -100,7 +100,8 @@ def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
         ],
         "simulation": _simulation(evidence),
         "devices": _devices(evidence),
-        "parts": _parts(evidence),
+        "found": _found(summary),
+        "uninventoried": view.NO_INVENTORY,
         "rule": view.DECISION_RULE,
         "limitation": view.LIMITATION,
         "waivers": view.NO_WAIVERS,
@@ -108,14 +109,14 @@ def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
         "results": _results(summary, sources),
         "sources": [[str(number), source] for source, number in sources.items()],
         "trips": [
-            [t.interlock, t.subject, view.value_text(t.value, t.unit), t.bounds.replace("degC", "°C"), t.text]
+            [t.interlock, t.subject, view.value_text(t.value, t.unit), view.trip_bounds(t), t.text]
             for t in summary.trips
         ],
         "safety": [
             [a.device, a.action, "confirmed" if a.confirmed else "NOT CONFIRMED", a.text]
             for a in summary.safety_actions
         ],
-        "charts": list(run_charts(evidence.channels)),
+        "charts": list(evidence.charts),
         "instruments": [
             [str(i.get("name", "")), str(i.get("serial", "")), str(i.get("calibration_due", ""))]
             for i in map(table, table(definition.get("bay")).get("instruments") or ())
@@ -133,6 +134,9 @@ def _marks(evidence: Evidence, *, demo: bool) -> list[list[str]]:
         marks.append([view.SIMULATED, "no rack was tested: every device was simulated"])
     if demo:
         marks.append(["DEMO KEYS", "signed with throw-away keys: it authenticates nobody"])
+    swapped = view.not_as_built(evidence.summary)
+    if swapped:
+        marks.append([CONTRADICTS, f"{view.listed(swapped)} (appendix A)"])
     if is_provisional(evidence):
         marks.append([view.PROVISIONAL, "a driver below silver took part (section 6)"])
     marks.append([view.UNPROVEN, "no proof matrix (every fault caught by its check) backs this plan yet"])
@@ -148,24 +152,54 @@ def _simulation(evidence: Evidence) -> str:
 
 
 def _devices(evidence: Evidence) -> Rows:
-    """One row a slot: the host and the console of a tray are the same piece of hardware."""
+    """One row a slot: the host and the console of a tray are the same piece of hardware.
+
+    Maker and model in brackets are those of the definition, where the device itself does not tell them.
+    """
     rows: dict[str, list[str]] = {}
+    found: dict[str, list[Item]] = {}
+    for item in items(evidence.summary):
+        if not item.kind and "/" not in item.place:
+            found.setdefault(item.place, []).append(item)
     for d in identity(evidence.summary.started).devices:
         slot = d.name.removesuffix(f"-{d.role}")
         role = d.role.replace("_", " ")
         if slot in rows:
             rows[slot][1] += f", {role}"
-        else:
-            rows[slot] = [d.name, role, d.manufacturer, d.model, d.serial or "–"]
+            continue
+        asked = found.pop(d.name, [])
+        maker = _either([item.manufacturer for item in asked], d.manufacturer)
+        model = _either([item.model for item in asked], d.model)
+        serial = _either([item.serial for item in asked], "") or "not read"
+        built = " / ".join(dict.fromkeys(item.built_text for item in asked if item.built_text))
+        rows[slot] = [d.name, role, maker, model, serial, built or "–"]
+    for place, asked in found.items():
+        rows[place] = [place, "", *(_either([getattr(i, f) for i in asked], "") for f in _TOLD), asked[-1].built_text]
     return list(rows.values())
 
 
-def _parts(evidence: Evidence) -> Rows:
-    """As-built serials of what is no device of its own."""
-    who = identity(evidence.summary.started)
-    devices = {device.name for device in who.devices}
-    built = table(unit_record(evidence).get("built_serials"))
-    return [[name, str(serial)] for name, serial in sorted(built.items()) if name not in devices]
+_TOLD = ("manufacturer", "model", "serial")
+
+
+def _either(told: list[str], defined: str) -> str:
+    """What the device said (all of it, where it said two things), else the definition's word in brackets."""
+    said = " / ".join(dict.fromkeys(filter(None, told)))
+    return said or (f"({defined})" if defined else "")
+
+
+def _found(summary: RunSummary) -> Rows:
+    """The as-found record: one row a device, one a part."""
+    return [
+        [
+            item.place,
+            item.manufacturer,
+            " ".join(filter(None, (item.model if item.model != item.part_number else "", item.part_number))),
+            item.serial,
+            item.firmware,
+            item.built_text,
+        ]
+        for item in items(summary)
+    ]
 
 
 def _stages(summary: RunSummary) -> Rows:
@@ -190,17 +224,11 @@ def _results(summary: RunSummary, sources: dict[str, int]) -> list[dict[str, Any
             "stage": view.stage_text(step.planned.stage),
             "title": view.step_text(step),
             "verdict": str(step.verdict),
-            "text": _remark(step),
+            "text": view.shortfall(step),
             "rows": [_result(m, sources) for m in step.measurements],
         }
         for step in summary.steps
     ]
-
-
-def _remark(step: StepResult) -> str:
-    """What a step's own rows do not already show."""
-    failed = any(m.judgement == Judgement.FAIL for m in step.measurements)
-    return "" if failed or step.verdict is Verdict.PASS else step.text
 
 
 def _result(m: Measured, sources: dict[str, int]) -> list[str]:

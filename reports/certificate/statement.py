@@ -17,6 +17,7 @@ from typing import Any
 from harness.limits import Judgement
 from harness.verdict import StepResult, Verdict
 from reports import view
+from reports.as_found import as_found, items
 from reports.certificate.envelope import canonical
 from reports.evidence import JOURNAL, Evidence, digest_of
 from reports.identity import identity, table
@@ -40,9 +41,10 @@ def statements(evidence: Evidence) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def unit_record(evidence: Evidence) -> dict[str, Any]:
-    """The unit as it was scanned and built: what stands for the rack where a digest is needed."""
+    """The unit as it was scanned, built and, where it was asked, found: what stands for the rack in a digest."""
     started = evidence.summary.started
-    return dict(table(started.definition.get("unit"))) if started else {}
+    found = as_found(evidence.summary)
+    return dict(table(started.definition.get("unit")) if started else {}) | ({"as_found": found} if found else {})
 
 
 def tiers(evidence: Evidence) -> dict[str, str]:
@@ -74,6 +76,7 @@ def acceptance(evidence: Evidence) -> dict[str, Any]:
         "decisionRule": view.DECISION_RULE,
         "limitation": view.LIMITATION,
         "unit": unit_record(evidence),
+        "asBuilt": _as_built(evidence),
         "model": {
             "name": who.model,
             "revision": who.revision,
@@ -116,6 +119,15 @@ def _subjects(evidence: Evidence) -> list[dict[str, Any]]:
     return [
         {"name": f"unit:{serial}", "digest": {"sha256": unit}},
         {"name": JOURNAL, "digest": {"sha256": digest_of(evidence.run_dir / JOURNAL)}},
+    ]
+
+
+def _as_built(evidence: Evidence) -> list[dict[str, Any]]:
+    """Every serial that the unit record names, beside what was found there; shown, not judged."""
+    return [
+        {"place": item.place, "built": item.built, "found": item.serial, "agreement": item.agreement}
+        for item in items(evidence.summary)
+        if item.built
     ]
 
 

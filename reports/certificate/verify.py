@@ -80,6 +80,14 @@ def _given_root(path: Path | None) -> x509.Certificate | None:
         raise DefinitionError([Problem(str(path), "", "holds no PEM certificate")]) from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """The lines of a signed bundle: those that open, and what is wrong with the others."""
+
+    opened: list[Opened]
+    problems: list[str]
+
+
 @dataclass
 class _Check:
     """One verification under way; findings gather, so that one broken file does not hide another."""
@@ -89,6 +97,7 @@ class _Check:
     findings: list[Finding] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     found: dict[str, Path] = field(default_factory=dict)
+    bundles: dict[str, _Bundle] = field(default_factory=dict)
     evidence: Evidence | None = None
     root: x509.Certificate | None = None
 
@@ -101,6 +110,7 @@ class _Check:
         for name in [name for name, path in self.found.items() if path.is_symlink() or not path.is_file()]:
             self.say(name, "is no plain file")
             del self.found[name]
+        self.bundles = {name: _unseal(self.found[name]) for name in BUNDLES if name in self.found}
         self.evidence = self.journal()
         self.root = self.trusted_root()
         bundle, opened = self.bundle()
@@ -124,7 +134,8 @@ class _Check:
             self.say(JOURNAL, "is missing: without it nothing is proven")
             return None
         try:
-            journal = read_journal(self.found[JOURNAL])
+            # No later line chains the last one: only what was signed vouches for it.
+            journal = read_journal(self.found[JOURNAL], head=self.signed_head())
         except CorruptJournal as error:
             self.say(JOURNAL, str(error))
             return None
@@ -135,6 +146,16 @@ class _Check:
         if identity(summary.started).simulated:
             self.remarks.append("SIMULATED: no rack was tested.")
         return Evidence(self.run_dir, journal, summary)
+
+    def signed_head(self) -> str:
+        """The end of the journal as a signed statement has it; empty where none that opens says."""
+        for bundle in self.bundles.values():
+            for sealed in bundle.opened:
+                predicate = table(sealed.statement.get("predicate"))
+                head = predicate.get("journalHead") or table(predicate.get("journal")).get("head")
+                if head:
+                    return str(head)
+        return ""
 
     def trusted_root(self) -> x509.Certificate | None:
         carried = self.certificate(ROOT)
@@ -172,7 +193,7 @@ class _Check:
 
     def bundle(self) -> tuple[str, list[Opened]]:
         """The name of the signed bundle and what could be opened of it."""
-        present = [name for name in BUNDLES if name in self.found]
+        present = list(self.bundles)
         expected = CERTIFICATE
         if self.evidence and self.evidence.summary.verdict not in CERTIFIED:
             expected = EVIDENCE
@@ -187,13 +208,9 @@ class _Check:
                 return expected, []
             # Still read what is there: its manifest names the file that made the verdict another one.
             expected = present[0]
-        content = self.found[expected].read_bytes()
-        opened = []
-        for number, line in enumerate(content.splitlines(keepends=True), start=1):
-            try:
-                opened.append(open_envelope(line))
-            except BadEnvelope as error:
-                self.say(expected, f"line {number}: {error}")
+        opened = self.bundles[expected].opened
+        for problem in self.bundles[expected].problems:
+            self.say(expected, problem)
         types = [sealed.statement.get("predicateType") for sealed in opened]
         wanted = [TEST_RESULT, RACK_ACCEPTANCE, RUN_MANIFEST] if expected == CERTIFICATE else [RUN_MANIFEST]
         if types != wanted:
@@ -266,6 +283,16 @@ class _Check:
         problem = distrust(paper, self.root, self.moment()) if paper else ""
         if problem:
             self.say(PAPER, f"is not trusted: {problem}")
+
+
+def _unseal(path: Path) -> _Bundle:
+    bundle = _Bundle([], [])
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        try:
+            bundle.opened.append(open_envelope(line))
+        except BadEnvelope as error:
+            bundle.problems.append(f"line {number}: {error}")
+    return bundle
 
 
 def _subjects(statement: dict[str, Any]) -> dict[str, str]:

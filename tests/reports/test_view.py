@@ -73,7 +73,7 @@ def test_every_limit_of_the_model_has_advice_of_its_own(blank: Any) -> None:
 
 def test_an_unjudged_value_is_no_failing_of_the_rack(blank: Any) -> None:
     said = view.advice(blank.measured(STEP, "thermal.flow", "cdu-1", None))
-    assert said == "cdu-1 gave no usable thermal.flow (absent). Check that it is powered and reachable, then run again."
+    assert said == "cdu-1 gave no usable thermal.flow (absent). Check its power and network cable, then run again."
 
 
 def test_what_is_not_confirmed_safe_comes_first(make_run: Callable[..., Any]) -> None:
