@@ -40,7 +40,7 @@ class JobState(StrEnum):
     DONE = "done"
     STOPPED = "stopped"
     LOST = "lost"
-    """Neither a result nor a process: killed, or the host was restarted."""
+    """No result of its own: killed, ended by its lease, unknown to the host, or the host was restarted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,9 +329,9 @@ class Accelerators(Protocol):
 class Workload(Protocol):
     """A host that runs loads detached from the station.
 
-    `start` is idempotent by name. `stop` kills the whole process group and returns once nothing of it runs.
-    `stop_all` stops every load that Rackproof ever started there. `renew` extends the lease of all running loads: a
-    load whose lease runs out (`lease`, wall seconds) dies by itself.
+    `start` is idempotent by name while the load runs; a load that has ended is put aside and started anew. `stop` kills
+    the whole process group and returns once nothing of it runs. `stop_all` stops every load that Rackproof ever started
+    there. `renew` extends the lease of all running loads: one whose lease runs out (`lease`, wall seconds) dies.
     """
 
     @property

@@ -10,17 +10,19 @@ import sys
 from harness.errors import DefinitionError
 from harness.rack.load import model_path
 
+FIRST_MODEL = "bench4"
+
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run the simulated rack's own process in the foreground and return its exit code."""
-    command = [sys.executable, "-m", "fixtures"]
+    if not arguments.model and not arguments.list_faults:
+        raise DefinitionError("simulate needs a MODEL, or --list-faults")
+    # The examples of a list of faults have to be of some model: the first one, unless asked otherwise.
+    command = [sys.executable, "-m", "fixtures", str(model_path(arguments.model or FIRST_MODEL))]
     if arguments.list_faults:
         command += ["--list-faults", *(["--json"] if arguments.json else [])]
-    elif not arguments.model:
-        raise DefinitionError("simulate needs a MODEL, or --list-faults")
     else:
-        command += [str(model_path(arguments.model)), "--seed", str(arguments.seed), "--pace", str(arguments.pace)]
-        command += ["--parent-pid", str(os.getpid())]
+        command += ["--seed", str(arguments.seed), "--pace", str(arguments.pace), "--parent-pid", str(os.getpid())]
         for fault in arguments.fault:
             command += ["--fault", fault]
         if arguments.bay_out:

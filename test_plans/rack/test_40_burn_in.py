@@ -125,14 +125,19 @@ async def test_burn_in(rack: Rack, hosts: Devices, compute_trays: Devices, conso
     await judge_counters(hosts, baseline, measure)
     for tray in compute_trays:
         judge_telemetry(rack, tray, held, counted[tray.name], measure)
-    for device, found in await consoles.each(read_console):
-        problems = device.ask(Console).problems(found[lines.get(device.name, 0) :])
-        measure("burn_in.console.problems", len(problems), device.slot)
+    for device, problems in await consoles.each(lambda console: count_problems(console, lines.get(console.name, 0))):
+        measure("burn_in.console.problems", problems, device.slot)
 
 
 async def read_console(device: Device) -> tuple[ConsoleLine, ...]:
     """What a console has printed so far."""
     return tuple(await device.ask(Console).captured())
+
+
+async def count_problems(console: Device, since: int) -> int:
+    """How many lines since then report a panic, a lock-up or a firmware error."""
+    asked = console.ask(Console)
+    return len(asked.problems(await asked.captured(since)))
 
 
 def judge_job(host: Device, job: Job, measure: Measure) -> None:
