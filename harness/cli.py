@@ -22,7 +22,7 @@ EXAMPLES = {
     "  rackproof simulate --list-faults",
     "verify": "rackproof verify runs/20261122T101500Z-RK-2026-0117-3fa9 --root root.pem",
     "report": "rackproof report runs/20261122T101500Z-RK-2026-0117-3fa9",
-    "doctor": "rackproof doctor --bay bay-07.yaml",
+    "doctor": "rackproof doctor --bay bay-07.yaml --model bench4",
 }
 
 
@@ -95,7 +95,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     simulation = parser.add_argument_group("simulation")
     simulation.add_argument("--fault", action="append", default=[], metavar="SPEC", help="put a fault into the rack")
     simulation.add_argument("--seed", type=int, default=1, metavar="N", help="of sensors and serials (default 1)")
-    simulation.add_argument("--pace", type=float, metavar="P", help="rack seconds per wall second (default 30)")
+    simulation.add_argument("--pace", type=float, metavar="P", help="rack seconds per wall second (default 20)")
     output = parser.add_argument_group("output")
     output.add_argument("--runs", default="runs", metavar="DIR", help="where run directories are made (default runs)")
     output.add_argument("--json", action="store_true", help="print one JSON object as the last line of standard output")

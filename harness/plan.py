@@ -5,12 +5,13 @@ This is the whole vocabulary of a plan: roles, capabilities, limit keys. No addr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from harness.capabilities import Firmware, Identified, Part
+from harness.capabilities import Firmware, Identified, Part, PowerOutlets
 from harness.clock import Clock
 from harness.connection import Driver
 from harness.each import Result, each
@@ -39,6 +40,12 @@ class StepSession(Protocol):
 
     @property
     def evidence(self) -> Evidence: ...
+
+    @property
+    def stopped(self) -> str: ...
+
+    @property
+    def dark(self) -> set[str]: ...
 
     @property
     def kept(self) -> dict[str, object]: ...
@@ -200,6 +207,35 @@ class Rack:
     def device(self, name: str) -> Device:
         """One device by name."""
         return Device(self.definition.device(name), self.session)
+
+    @contextlib.asynccontextmanager
+    async def without(self, outlets: Sequence[str]) -> AsyncIterator[None]:
+        """Have outlets of the power map (`pdu-a/3`) off while inside, and on again after; both read back.
+
+        Where the run is stopped in between, the outlets are no longer this step's: making safe restores them, or cuts
+        the others as well, as the reason for stopping asks. Raises DeviceError.
+        """
+        dark = self.session.dark
+        try:
+            for outlet in outlets:
+                dark.add(outlet)
+                await self._switch(outlet, on=False)
+            yield
+        finally:
+            failed: list[DeviceError] = []
+            for outlet in [name for name in outlets if name in dark and not self.session.stopped]:
+                try:
+                    await self._switch(outlet, on=True)
+                    dark.discard(outlet)
+                except DeviceError as error:
+                    # The others must come back all the same; this one stays known as dark.
+                    failed.append(error)
+            if failed:
+                raise failed[0]
+
+    async def _switch(self, outlet: str, *, on: bool) -> None:
+        pdu, _, name = outlet.partition("/")
+        await self.device(pdu).ask(PowerOutlets).switch(name, on=on)
 
     def keep(self, name: str, value: object) -> None:
         """Leave something for a later step of the same run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,12 +36,16 @@ def run_plan(plan: Path, plugins: Mapping[str, object], *extra: str) -> str:
         "-c",
         "/dev/null",
         "-p",
+        "harness.pytest_plugin",
+        "-p",
         "no:cacheprovider",
         "-p",
         "no:terminal",
         *extra,
     ]
     said = io.StringIO()
+    # Whatever else is installed beside us (random order, retries, parallel runs) has no business in an acceptance.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         pytest.main(arguments, plugins=[_Named(plugins)])
     lines = [line for line in said.getvalue().splitlines() if line.strip()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,6 +24,7 @@ DRIVERS = "rackproof.drivers"
 LIVE = "rackproof.live"
 REPORTS = "rackproof.reports"
 VERIFIER = "rackproof.verifier"
+KEYS = "rackproof.keys"
 
 
 def build_drivers(definition: RackDefinition, secrets: Mapping[str, Secret], clock: Clock) -> Mapping[str, Driver]:
@@ -96,6 +98,12 @@ def report_writers() -> Iterator[tuple[str, Writer]]:
     """Name and writer of every report."""
     for point in _sorted(REPORTS):
         yield point.name, point.load()
+
+
+def check_keys(directory: Path | None) -> None:
+    """See now, rather than after hours of burn-in, that the signing keys can be used; raises DefinitionError."""
+    for point in _sorted(KEYS):
+        point.load()(directory)
 
 
 def run_verifier() -> Verifier:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from harness.clock import Clock
-from harness.errors import DefinitionError, RackproofError
+from harness.errors import DefinitionError
 from harness.journal.reader import read_journal
 from harness.observing import FinishedRun, LiveOptions, Observer
 from harness.plugin.collection import Collection
@@ -21,7 +21,7 @@ from harness.plugin.execution import Execution
 from harness.plugin.measuring import Arguments
 from harness.rack.definition import RackDefinition
 from harness.rack.load import load_definition, model_path
-from harness.registry import build_drivers, driver_tiers, open_observers, report_writers
+from harness.registry import build_drivers, check_keys, driver_tiers, open_observers, report_writers
 from harness.secrets import resolve
 from harness.session import RackSession, Setup
 from harness.verdict import RunSummary, Verdict, fold
@@ -98,6 +98,7 @@ def prepare(order: Order) -> Setup:
     drivers = build_drivers(definition, found, clock)
     if not order.plan.exists():
         raise DefinitionError(f"there is no plan at {order.plan}")
+    check_keys(order.keys)
     _check_room(order.runs)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     run_id = f"{stamp}-{definition.unit.serial.replace('/', '_')}-{randomness.token_hex(2)}"
@@ -131,20 +132,20 @@ def accept(order: Order) -> Outcome:
         raise DefinitionError(problems or f"the plan did not start: {text}")
     failure = str(opening.session.evidence.failure or "")
     summary = fold(read_journal(setup.run_dir / "journal.jsonl").entries)
-    written: list[Path] = []
-    try:
-        written += write_reports(setup.run_dir, order.keys)
-    except (RackproofError, OSError) as error:
-        failure = failure or f"a report could not be written: {error}"
-    return Outcome(setup.run_dir, summary, failure, tuple(written))
+    written, failed = write_reports(setup.run_dir, order.keys)
+    return Outcome(setup.run_dir, summary, failure or "; ".join(failed), tuple(written))
 
 
-def write_reports(run_dir: Path, keys: Path | None) -> list[Path]:
-    """Derive every report of a finished run again."""
+def write_reports(run_dir: Path, keys: Path | None) -> tuple[list[Path], list[str]]:
+    """Derive every report of a finished run again: what was written, and what each writer that failed had to say."""
     written: list[Path] = []
-    for _, write in report_writers():
-        written += write(FinishedRun(run_dir, keys))
-    return written
+    failed: list[str] = []
+    for name, write in report_writers():
+        try:
+            written += write(FinishedRun(run_dir, keys))
+        except Exception as error:  # noqa: BLE001 - one report that fails takes no other one with it
+            failed.append(f"{name} could not be written: {error or type(error).__name__}")
+    return written, failed
 
 
 def _clock(definition: RackDefinition) -> Clock:

@@ -73,6 +73,8 @@ class RackSession:
         self._safings: list[asyncio.Task[object]] = []
         self._actions: list[e.SafetyAction] = []
         self._cut = ""
+        self.dark: set[str] = set()
+        """Outlets that a step has switched off and means to switch on again."""
         self.kept: dict[str, object] = {}
         """What one step leaves for a later one."""
         self.lost: dict[str, DeviceError] = {}
@@ -234,7 +236,7 @@ class RackSession:
         if self._cut and stronger(self._cut, cut) == self._cut:
             return
         self._cut = cut
-        safing = Safing(self.definition, self._setup.drivers, self.clock, self._record_action, self._hottest)
+        safing = Safing(self.definition, self._setup.drivers, self.clock, self._record_action, self._hottest, self.dark)
         self._safings.append(asyncio.get_running_loop().create_task(safing.run(reason, cut)))
 
     def _record_action(self, event: e.Event) -> None:

@@ -54,7 +54,8 @@ def banner(
     if identity(summary.started).simulated:
         lines.append(Text(f"{view.SIMULATED}: no rack was tested.", style="bold yellow"))
     lines += _folded(view.verdict_sentence(summary), width, "bold")
-    if summary.made_safe and all(made.confirmed for made in summary.made_safe):
+    stopped = bool(summary.trips or summary.stops)
+    if stopped and summary.made_safe and all(made.confirmed for made in summary.made_safe):
         lines += _folded(f"The rack was made safe, every action confirmed ({len(summary.safety_actions)}).", width, "")
     for said in view.not_as_built(summary):
         lines += _folded(f"{CONTRADICTS}: {said}.", width, "bold red")

@@ -12,7 +12,7 @@ from harness.quantities import Channel, Sample
 from harness.verdict import Verdict, worst
 from reports.identity import Identity, identity
 
-DEVICE_STATES = ("ok", "measuring", "marginal", "error", "failed", "lost")
+DEVICE_STATES = ("waiting", "ok", "measuring", "marginal", "error", "failed", "lost")
 """Mildest first. `error`: it could not be asked or judged, which is no failing of its own. `lost` gives way to what it
 was when the device comes back."""
 
@@ -97,7 +97,7 @@ class Board:
             case e.RunStarted() as event:
                 self.who, self.run_id = identity(event), event.run_id
                 for device in self.who.devices:
-                    self.devices.setdefault(device.name, "ok")
+                    self.devices.setdefault(device.name, "waiting")
             case e.Planned() as event:
                 self.plan = event.plan
                 self.steps = {planned.step: StepState(planned) for planned in event.steps}
@@ -133,7 +133,7 @@ class Board:
 
     def device_state(self, device: str) -> str:
         """One of DEVICE_STATES."""
-        return "lost" if device in self.lost else self.devices.get(device, "ok")
+        return "lost" if device in self.lost else self.devices.get(device, "waiting")
 
     def _start(self, name: str) -> None:
         self.current, self.progress = name, None
@@ -143,7 +143,7 @@ class Board:
         step.state = "running"
         about = [step.planned.device] if step.planned.device else list(self.devices)
         for device in about:
-            if self.devices.get(device, "ok") == "ok":
+            if self.devices.get(device) in ("waiting", "ok"):
                 self.devices[device] = "measuring"
 
     def _measure(self, event: e.Measured) -> None:

@@ -91,8 +91,9 @@ def _identification(evidence: Evidence) -> str:
 
 def _found(summary: RunSummary) -> str:
     """Every device and part as it was found; what is not as built stands out, and opens the list."""
+    unasked = "" if summary.inventory else f"<p>{escape(view.NO_INVENTORY)}</p>"
     if not items(summary):
-        return f"<p>{escape(view.NO_INVENTORY)}</p>"
+        return unasked
     wrong = contradictions(summary)
     head = ("Device or part", "Manufacturer", "Model", "Part number", "Serial", "Firmware", "Built")
     rows = []
@@ -104,7 +105,7 @@ def _found(summary: RunSummary) -> str:
     header = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     devices = len({record.device for record in summary.inventory})
     said = f"{devices} devices and their parts" + (f", {len(wrong)} {CONTRADICTS}" if wrong else "")
-    return (
+    return unasked + (
         f"<details{' open' if wrong else ''}><summary>{escape(said)}</summary>"
         f'<div class="wide"><table><thead><tr>{header}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
         "</details>"

@@ -60,7 +60,7 @@ def render(evidence: Evidence) -> bytes:
 
 def _found(evidence: Evidence) -> dict[str, str]:
     """The as-found record as flat facts: `found.tray-01/nic-0.serial`; what a device did not say is left out."""
-    facts = {}
+    facts: dict[str, str] = {}
     for item in items(evidence.summary):
         told = {
             "manufacturer": item.manufacturer,

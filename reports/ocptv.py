@@ -76,7 +76,11 @@ class _Story:
         places += [item.place for item in items(summary)]
         self.hardware = {place: str(n) for n, place in enumerate(dict.fromkeys(places))}
         self._titles = {step.planned.step: view.step_text(step) for step in summary.steps}
-        self._missing = {step.planned.step: [view.shortfall(step)] for step in summary.steps if step.missing}
+        self._missing = {
+            step.planned.step: [view.shortfall(step)]
+            for step in summary.steps
+            if step.missing and step.verdict is Verdict.FAIL
+        }
         self._open: dict[str, str] = {}
         self._attempts = 0
 

@@ -30,10 +30,11 @@ STYLES = {
     "fail": "bold red",
     "unjudged": "bold yellow",
 }
-_SIGNS = {"ok": "✓", "measuring": "▸", "marginal": "~", "error": "!", "failed": "✗", "lost": "?"}
-_PLAIN_SIGNS = {"ok": "+", "measuring": ">", "marginal": "~", "error": "!", "failed": "x", "lost": "?"}
+_SIGNS = {"waiting": "·", "ok": "✓", "measuring": "▸", "marginal": "~", "error": "!", "failed": "✗", "lost": "?"}
+_PLAIN_SIGNS = {"waiting": ".", "ok": "+", "measuring": ">", "marginal": "~", "error": "!", "failed": "x", "lost": "?"}
 _STAGE_SIGNS = {"PASS": "✓", "FAIL": "✗", "running": "▸", "waiting": "·"}
-_MOST_MEASUREMENTS = 8
+_MOST_MEASUREMENTS = 16
+_TROUBLE = ("lost", "failed", "error", "marginal")
 _FEWEST_MEASUREMENTS = 2
 
 
@@ -48,14 +49,14 @@ def draw(
     trips = _trips(board, width)
     stages = _titled("Stages", _flow(_stages(board, unicode), width - 9))
     devices = _titled("Devices", _flow(_devices(board, unicode), width - 9))
+    troubled = _titled("Devices", _flow(_troubled(board, unicode), width - 9))
     latest = list(reversed(board.recent))[:_MOST_MEASUREMENTS]
     widest = max((len(_name(m)) for m in latest), default=0)
     measured = [_measurement(m, min(widest, max(20, width - 43))) for m in latest]
-    # What gives way first where there is little room: measurements, then devices, then stages.
+    # What gives way first where there is little room: measurements, then devices that are well, then stages.
     room = height - len(top) - len(trips) - bool(trips)
-    kept = [stages]
-    if room - len(stages) - 1 >= len(devices):
-        kept.append(devices)
+    left = room - len(stages) - 1
+    kept = [stages, *(block for block in (devices if left >= len(devices) else troubled[: max(0, left)],) if block)]
     room -= sum(len(block) + 1 for block in kept)
     lines = [*top, *trips, *([Text("")] if trips else []), *(line for block in kept for line in (*block, Text("")))]
     if room >= _FEWEST_MEASUREMENTS and measured:
@@ -121,7 +122,7 @@ def how_far(progress: Progressed, since: float) -> tuple[float, str]:
 
 
 def _stopping(board: Board) -> list[Text]:
-    said = board.stop.text if board.stop else board.trips[0].text
+    said = board.stop.text if board.stop else ""
     if not board.made_safe:
         return [Text("STOPPING: the rack is being made safe. Wait.", style="bold white on red"), Text(said)]
     if board.unconfirmed:
@@ -143,13 +144,31 @@ def _stages(board: Board, unicode: bool) -> list[Text]:
 
 
 def _devices(board: Board, unicode: bool) -> list[Text]:
-    signs = _SIGNS if unicode else _PLAIN_SIGNS
-    cells = []
+    """One cell a slot: a host or a console has one of its own only while there is something to say of it."""
+    slots: dict[str, list[str]] = {}
+    role_of = {device.name: device.role for device in board.who.devices}
     for device in board.devices:
-        state = board.device_state(device)
-        word = f" {state}" if state in ("lost", "failed", "error", "marginal") else ""
-        cells.append(Text(f"{signs[state]} {device}{word}", style=STYLES[state]))
+        slot = device.removesuffix(f"-{role_of.get(device, '')}") if role_of.get(device) else device
+        slots.setdefault(slot if slot in board.devices else device, []).append(device)
+    cells = []
+    for slot, devices in slots.items():
+        states = {device: board.device_state(device) for device in devices}
+        if states[slot] in ("waiting", "ok") and "measuring" in states.values():
+            states[slot] = "measuring"
+        cells += [_device(d, state, unicode) for d, state in states.items() if d == slot or state in _TROUBLE]
     return cells
+
+
+def _troubled(board: Board, unicode: bool) -> list[Text]:
+    """How many devices are well, and a cell for each of the others."""
+    states = {device: board.device_state(device) for device in board.devices}
+    bad = [_device(d, states[d], unicode) for state in _TROUBLE for d in states if states[d] == state]
+    return [Text(f"{len(states) - len(bad)} of {len(states)} ok", style=STYLES["ok"]), *bad] if states else []
+
+
+def _device(device: str, state: str, unicode: bool) -> Text:
+    word = f" {state}" if state in _TROUBLE else ""
+    return Text(f"{(_SIGNS if unicode else _PLAIN_SIGNS)[state]} {device}{word}", style=STYLES[state])
 
 
 def _measurement(measured: Measured, room: int) -> Text:
@@ -178,7 +197,9 @@ def _trips(board: Board, width: int) -> list[Text]:
     lines: list[Text] = []
     # The first trip is the cause; what follows is often its consequence.
     for trip in board.trips[:2]:
-        lines += _folded(f"TRIPPED {trip.interlock}: {trip.subject}: {trip.text}", width, "bold white on red")
+        lines += _folded(
+            f"TRIPPED {trip.interlock}: {trip.subject}: {view.trip_text(trip)}", width, "bold white on red"
+        )
         lines += _folded(trip.advice, width, "bold")
     if len(board.trips) > 2:
         lines.append(Text(f"and {len(board.trips) - 2} more", style="bold red"))
@@ -187,7 +208,7 @@ def _trips(board: Board, width: int) -> list[Text]:
     confirmed = [action for action in board.actions if action.confirmed]
     if confirmed:
         last = confirmed[-1]
-        lines.append(Text(f"{len(confirmed)} confirmed, last {last.device}: {last.action}", style="green"))
+        lines.append(Text(f"made safe: {len(confirmed)} confirmed, last {last.device}: {last.action}", style="green"))
     for action in [action for action in board.actions if not action.confirmed][-3:]:
         lines.append(Text(f"NOT CONFIRMED {action.device}: {action.action}", style="bold red"))
     return lines

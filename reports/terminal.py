@@ -250,8 +250,9 @@ def _words(event: e.Event, board: Board) -> list[str]:  # noqa: PLR0912  one arm
         case e.DeviceBack():
             return [f"  {event.device} is back after {event.silent:.1f} s"]
         case e.Tripped():
-            seen = view.value_text(event.value, event.unit)
-            return [f"TRIPPED {event.interlock}: {event.subject} {seen}: {event.text}", f"  {event.advice}"]
+            wanted = f", wanted {view.trip_bounds(event)}" if event.bounds else ""
+            said = f"TRIPPED {event.interlock}: {event.subject}: {view.trip_text(event)}{wanted}"
+            return [said, f"  {event.advice}"]
         case e.SafetyAction():
             word = "confirmed" if event.confirmed else "NOT CONFIRMED"
             return [f"  made safe: {event.device} {event.action}: {word} {event.text}".rstrip()]

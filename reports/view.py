@@ -13,6 +13,7 @@ from harness.journal.events import LimitUsed, Measured, PlannedStep, Tripped
 from harness.limits import Judgement
 from harness.quantities import Value
 from harness.verdict import RunSummary, StepResult, Verdict
+from reports.advice import sentence_for
 from reports.as_found import contradictions
 from reports.identity import Identity, identity
 
@@ -38,75 +39,12 @@ OUTCOME_OF = {
     Verdict.NOT_RUN: "No statement on conformity: the plan was not run to its end.",
 }
 NEVER = "never measured"
+NEVER_STARTED = "never started"
 NO_VALUE = "no value"
-NO_INVENTORY = "No device was asked for its serials and parts: the run ended before."
+NO_INVENTORY = "No device was asked for its serials and parts."
 BLAMED = {"rack": "the rack", "rig": "the test rig"}
 
 _UNITS = {"degC": "°C", "1": "", "bool": "", "text": "", "count": ""}
-_ADVICE: tuple[tuple[str, str], ...] = (  # the first prefix that fits
-    (
-        "identity.serial.unique",
-        "{subject}: its serial is not its own in this rack. Read both labels and quarantine the wrong part.",
-    ),
-    (
-        "identity.",
-        "{subject} says {value} where the model wants {wanted}. Check that the right unit sits in the slot.",
-    ),
-    (
-        "parts.count",
-        "{subject} reports {value} instead of {wanted}. Re-seat the missing part; if it stays away, replace it.",
-    ),
-    ("parts.healthy", "Replace {subject}: its own controller calls it unhealthy. Keep its event log with the part."),
-    (
-        "parts.",
-        "{subject} is {value}, approved is {wanted}. Fit an approved part, or ask engineering to approve this one.",
-    ),
-    ("firmware.", "Flash {subject} from {value} to {wanted}, power-cycle it and run again."),
-    ("event_log.", "Read the event log of {subject}, repair what it names, clear it and run again."),
-    ("leak.", "Close the coolant valves. {subject} reports {value}: dry it, find the joint, repair it."),
-    ("power.outlet.feeds", "The cord at {subject} feeds {value}, the power map wants {wanted}. Move the cord."),
-    ("power.outlet.on", "Switch on {subject} and check its breaker."),
-    (
-        "power.redundancy",
-        "The rack does not ride through the loss of the feed at {subject}. Check which feed each supply's cord is on.",
-    ),
-    ("power.bus", "Check the bus bar clips and the power shelf at {subject}."),
-    ("power.supply", "Re-seat {subject}; if it still carries an uneven share, replace it."),
-    (
-        "power.balance",
-        "Power in and out do not agree at {subject}. Look for a load outside the power map, then at the meters.",
-    ),
-    ("link.neighbour", "The cable at {subject} goes to {value}, the cable map wants {wanted}. Move the cable."),
-    ("link.up", "Re-seat both ends of the cable at {subject}; if the link stays down, replace the cable."),
-    (
-        "link.",
-        "Clean and re-seat the cable at {subject}; if it happens again, replace the cable, then the transceiver.",
-    ),
-    ("burn_in.ecc", "Replace {subject}: its memory made errors under load."),
-    ("burn_in.throttled", "{subject} slowed down under load. Re-seat its cold plate and check its hoses for kinks."),
-    ("burn_in.telemetry", "{subject} was not watched well enough. Check its management network cable and run again."),
-    ("burn_in.kernel", "Read the kernel log of {subject} in the attachments; replace the part that it names."),
-    ("burn_in.console", "Read the console log of {subject} in the attachments; the host crashed or hung."),
-    (
-        "burn_in.power",
-        "{subject} does not draw the power it should at full load. Re-seat its power cable, then replace it.",
-    ),
-    ("burn_in.", "{subject} failed under load. Re-seat it and run again; if it fails twice, replace it."),
-    (
-        "accelerator.temperature",
-        "{subject} runs too hot. Re-seat its cold plate and check its hoses for kinks and air.",
-    ),
-    (
-        "thermal.plate",
-        "Re-seat the cold plate of {subject}: clean both faces, fresh interface material, torque in the given order.",
-    ),
-    ("thermal.flow", "Flow is too low at {subject}. Check valves, quick disconnects and filter, then bleed the loop."),
-    ("thermal.supply", "The CDU does not hold its set point. Check the facility water and the set point of {subject}."),
-    ("thermal.", "The loop's heat does not add up at {subject}. Bleed the loop, check valves and sensors, run again."),
-    ("pump.", "Check {subject}: start it from the CDU's panel; if it does not run like its twin, replace it."),
-    ("handover.loads", "Stop the load left on {subject} and run the hand-over again."),
-    ("handover.idle", "{subject} does not come to rest. Look for a process left on its host."),
-)
 
 
 def value_text(value: Value | None, unit: str) -> str:
@@ -231,12 +169,22 @@ def reasons(summary: RunSummary) -> tuple[Reason, ...]:
 def grouped_reasons(summary: RunSummary) -> dict[str, list[str]]:
     """The reasons by where they arose, those that differ in their subject only told in one line."""
     alike: dict[Reason, list[str]] = {}
+    # What came of a trip or of a stop needs no line a step, nor the same words twice.
+    ended = bool(summary.trips or summary.stops)
+    cut_off = [step for step in summary.steps if ended and step.verdict is Verdict.ABORTED]
+    unstarted = [step for step in summary.steps if step.verdict is Verdict.NOT_RUN]
+    told_below = {(step_text(step), step.text) for step in cut_off}
+    told_below |= {(step_text(step), NEVER_STARTED) for step in unstarted if len(unstarted) > 1}
     for reason in reasons(summary):
-        alike.setdefault(replace(reason, subject="", action=""), []).append(reason.subject)
+        if (reason.where, reason.seen) not in told_below:
+            alike.setdefault(replace(reason, subject="", action=""), []).append(reason.subject)
     grouped: dict[str, list[str]] = {}
     for reason, subjects in alike.items():
         grouped.setdefault(reason.where, []).append(reason.told(subjects))
-    return grouped
+    below = [f"cut off in: {step_text(step)}" for step in cut_off]
+    if len(unstarted) > 1:
+        below.append(f"{_steps(len(unstarted))} of {len(summary.steps)} never started")
+    return grouped | ({"Plan": below} if below else {})
 
 
 def listed(names: Sequence[str]) -> str:
@@ -340,12 +288,13 @@ def verdict_sentence(summary: RunSummary) -> str:
                 f"{unit} conforms to {model}: {_steps(len(summary.steps))} ran, {_measured(len(taken))} passed{margin}."
             )
         case Verdict.FAIL:
-            tripped = sum(trip.blames != "rig" for trip in summary.trips)
-            trips = f", {_count(tripped, 'interlock')} tripped" if tripped else ""
-            return (
-                f"{unit} does not conform to {model}: {short} of {_steps(len(summary.steps))} failed, "
-                f"{failed} of {_measured(len(taken))} outside the limits{trips}."
-            )
+            tripped = dict.fromkeys(trip.interlock for trip in summary.trips if trip.blames != "rig")
+            fell = [f"{'interlocks' if len(tripped) > 1 else 'interlock'} {listed(list(tripped))} tripped"]
+            fell = fell if tripped else []
+            if short or not tripped:
+                fell.append(f"{short} of {_steps(len(summary.steps))} failed")
+                fell.append(f"{failed} of {_measured(len(taken))} outside the limits")
+            return f"{unit} does not conform to {model}: {', '.join(fell)}."
         case _:
             return (
                 f"{OUTCOME_OF[summary.verdict]} {unit} is neither accepted nor rejected, and no certificate is issued."
@@ -357,11 +306,9 @@ def advice(measured: Measured) -> str:
     if _is_silent(measured):
         return f"{measured.subject} {_silence(measured)}"
     wanted = _wanted(measured.limit)
-    for prefix, sentence in _ADVICE:
-        if measured.key.startswith(prefix):
-            return sentence.format(
-                subject=measured.subject, value=value_text(measured.value, measured.unit), wanted=wanted
-            )
+    sentence = sentence_for(measured.key)
+    if sentence:
+        return sentence.format(subject=measured.subject, value=value_text(measured.value, measured.unit), wanted=wanted)
     return f"Check {measured.subject}: {measured.key} must be {wanted}. Ask test engineering if the cause is not plain."
 
 
@@ -396,11 +343,18 @@ def _allows(measured: Measured, value: Value | None) -> bool:
 
 
 def _tripped(trip: Tripped) -> Reason:
-    seen = value_text(trip.value, trip.unit)
     where = f"Interlock {trip.interlock} ({BLAMED.get(trip.blames, trip.blames)})"
     bounds = trip_bounds(trip)
     action = f"{trip.subject}: {trip.advice}" if trip.advice else ""
-    return Reason(where, trip.subject, "its reading", f"{seen} ({trip.text})", bounds, action)
+    return Reason(where, trip.subject, "", trip_text(trip), bounds, action)
+
+
+def trip_text(trip: Tripped) -> str:
+    """What made an interlock fire, without the name of its subject: `leak.wet is 1`."""
+    quantity, verb, _ = trip.text.removeprefix(f"{trip.subject}.").partition(" is ")
+    if trip.value is not None and verb and trip.text.startswith(f"{trip.subject}."):
+        return f"{quantity} is {value_text(trip.value, trip.unit)}"
+    return trip.text.removeprefix(f"{trip.subject}: ")
 
 
 def trip_bounds(trip: Tripped) -> str:
@@ -431,7 +385,8 @@ def _step_reasons(step: StepResult, summary: RunSummary) -> list[Reason]:
         else:
             found.append(Reason(where, step.planned.device, key, NEVER, "", _MISSING))
     if not found and step.verdict is not Verdict.PASS:
-        found.append(Reason(where, step.planned.device, "", step.text, "", ""))
+        said = NEVER_STARTED if step.verdict is Verdict.NOT_RUN else step.text
+        found.append(Reason(where, step.planned.device, "", said, "", ""))
     return found
 
 

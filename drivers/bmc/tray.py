@@ -17,7 +17,7 @@ from harness.capabilities import Firmware, Identified, Leak, LogEntry, Part
 from harness.errors import Unreachable
 from harness.quantities import Channel, Quality, Reading, Sample
 
-POLLING_FLOOR = 0.25
+POLLING_FLOOR = 0.5
 """Wall seconds; a recorded GB300 tray states a minimum collection interval of 1 s for its own reports."""
 
 

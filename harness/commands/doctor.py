@@ -103,7 +103,9 @@ def _runs() -> Iterator[Check]:
 
 
 def _bay(arguments: argparse.Namespace) -> Iterator[Check]:
+    from harness.clock import Clock
     from harness.rack.load import load_definition, model_path
+    from harness.registry import build_drivers
     from harness.secrets import resolve
 
     if not arguments.model:
@@ -111,8 +113,12 @@ def _bay(arguments: argparse.Namespace) -> Iterator[Check]:
     bay = Path(arguments.bay)
     try:
         definition = load_definition(model_path(arguments.model), bay, "DOCTOR")
-        resolve(definition.bay, bay)
+        build_drivers(definition, resolve(definition.bay, bay), Clock.real())
     except RackproofError as error:
         yield Check("bay", False, str(error))
         return
-    yield Check("bay", True, f"{definition.bay.name}: {len(definition.devices)} devices, every secret is there")
+    yield Check(
+        "bay",
+        True,
+        f"{definition.bay.name}: {len(definition.devices)} devices, every secret, option and profile is there",
+    )

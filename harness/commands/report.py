@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from harness.errors import DefinitionError
-from harness.journal.reader import CorruptJournal
 from harness.running import write_reports
 
 
@@ -16,11 +15,9 @@ def execute(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.run)
     if not (folder / "journal.jsonl").is_file():
         raise DefinitionError(f"there is no run in {folder}: it has no journal.jsonl")
-    try:
-        written = write_reports(folder, Path(arguments.keys) if arguments.keys else None)
-    except CorruptJournal as error:
-        sys.stderr.write(f"rackproof report: {error}. Nothing was derived from it.\n")
-        return 1
+    written, failed = write_reports(folder, Path(arguments.keys) if arguments.keys else None)
     for path in written:
         sys.stdout.write(f"written: {path}\n")
-    return 0
+    for text in failed:
+        sys.stderr.write(f"rackproof report: {text}\n")
+    return 1 if failed else 0

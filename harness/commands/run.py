@@ -64,11 +64,11 @@ def _order(arguments: argparse.Namespace, output: TextIO, stack: contextlib.Exit
 
 
 def _say_results(outcome: Outcome, output: TextIO) -> None:
-    lines = [f"run directory: {outcome.run_dir}"]
-    lines += [f"written: {path.relative_to(outcome.run_dir)}" for path in outcome.written]
+    names = ", ".join(path.name for path in outcome.written if path.parent == outcome.run_dir)
+    lines = [f"Written there: {names}"] if names else []
+    lines.append(f"Check it with: rackproof verify {outcome.run_dir}")
     if outcome.failure:
         lines.append(f"EVIDENCE IS INCOMPLETE: {outcome.failure}")
-    lines.append(f"check it with: rackproof verify {outcome.run_dir}")
     output.write("\n".join(lines) + "\n")
     output.flush()
 

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import PlanError, Problem
 from harness.journal.events import Planned, PlannedStep
+from harness.plugin.names import wrong_names
 from harness.rack.definition import RackDefinition
 from harness.rack.model import ROLES
 
@@ -56,6 +57,8 @@ class Collection:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Check every step; all problems are kept."""
+        for path in dict.fromkeys(item.path for item in items):
+            self.problems += wrong_names(path, self.definition)
         seen: set[str] = set()
         for item in items:
             try:

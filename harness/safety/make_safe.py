@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from harness.capabilities import JobState, PowerOutlets, Workload
 from harness.clock import Clock
@@ -33,6 +33,8 @@ class Safing:
     record: Callable[[Event], None]
     hottest: Callable[[], float | None]
     """The hottest accelerator now, degC; None while unknown."""
+    dark: set[str] = field(default_factory=set)
+    """Outlets that a step left switched off: back on, unless the power is to be cut."""
 
     async def run(self, reason: str, cut_power: str) -> MadeSafe:
         """Make the rack safe and record it; `cut_power` is one of `CUTS`."""
@@ -40,6 +42,8 @@ class Safing:
             actions = await self._cut_at_once()
         else:
             actions = await self._stop_loads()
+            if cut_power == "never":
+                actions += await self._restore_outlets()
             if cut_power == "when_cool":
                 actions.append(await self._cool())
                 actions += await self._cut_outlets()
@@ -78,22 +82,33 @@ class Safing:
         return await self._act(name, "stop loads", stop)
 
     async def _cut_outlets(self) -> list[SafetyAction]:
+        return await self._switch_outlets([feed.outlet for feed in self.definition.feeds], on=False)
+
+    async def _restore_outlets(self) -> list[SafetyAction]:
+        return await self._switch_outlets(sorted(self.dark), on=True)
+
+    async def _switch_outlets(self, outlets: Sequence[str], *, on: bool) -> list[SafetyAction]:
         actions: list[Awaitable[SafetyAction]] = []
-        for feed in self.definition.feeds:
-            pdu, _, outlet = feed.outlet.partition("/")
+        for place in outlets:
+            pdu, _, outlet = place.partition("/")
             driver = self.drivers.get(pdu)
             if isinstance(driver, PowerOutlets):
-                actions.append(self._cut(pdu, driver, outlet))
+                actions.append(self._switch(pdu, driver, outlet, on=on))
         return list(await asyncio.gather(*actions))
 
-    async def _cut(self, name: str, pdu: PowerOutlets, outlet: str) -> SafetyAction:
-        async def cut() -> str:
-            state = await pdu.switch(outlet, on=False)
-            if state.on is not False:
-                raise RuntimeError("it does not read back as off")
-            return "reads back as off"
+    async def _switch(self, name: str, pdu: PowerOutlets, outlet: str, *, on: bool) -> SafetyAction:
+        word = "on" if on else "off"
 
-        return await self._act(name, f"switch outlet {outlet} off", cut)
+        async def switch() -> str:
+            state = await pdu.switch(outlet, on=on)
+            if state.on is not on:
+                raise RuntimeError(f"it does not read back as {word}")
+            return f"reads back as {word}"
+
+        action = await self._act(name, f"switch outlet {outlet} {'back on' if on else 'off'}", switch)
+        if on and action.confirmed:
+            self.dark.discard(f"{name}/{outlet}")
+        return action
 
     async def _cool(self) -> SafetyAction:
         limits = self.definition.model.make_safe

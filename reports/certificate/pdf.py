@@ -7,6 +7,8 @@ machine and no clock, so the same evidence gives the same bytes on every station
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
@@ -62,7 +64,7 @@ def draw_pdf(evidence: Evidence, envelopes: bytes, moment: datetime, *, demo: bo
             format="pdf",
             ignore_system_fonts=True,
             sys_inputs={
-                "page": json.dumps(_clean(page(evidence, moment, demo=demo)), allow_nan=False),
+                "page": json.dumps(_printed(page(evidence, moment, demo=demo)), allow_nan=False),
                 "envelopes": envelopes.decode(),
                 "name": CERTIFICATE,
             },
@@ -101,7 +103,8 @@ def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
         "simulation": _simulation(evidence),
         "devices": _devices(evidence),
         "found": _found(summary),
-        "uninventoried": view.NO_INVENTORY,
+        "uninventoried": "" if summary.inventory else view.NO_INVENTORY,
+        "contradicts": CONTRADICTS,
         "rule": view.DECISION_RULE,
         "limitation": view.LIMITATION,
         "waivers": view.NO_WAIVERS,
@@ -136,11 +139,16 @@ def _marks(evidence: Evidence, *, demo: bool) -> list[list[str]]:
         marks.append(["DEMO KEYS", "signed with throw-away keys: it authenticates nobody"])
     swapped = view.not_as_built(evidence.summary)
     if swapped:
-        marks.append([CONTRADICTS, f"{view.listed(swapped)} (appendix A)"])
+        marks.append([CONTRADICTS, _many(swapped)])
     if is_provisional(evidence):
         marks.append([view.PROVISIONAL, "a driver below silver took part (section 6)"])
     marks.append([view.UNPROVEN, "no proof matrix (every fault caught by its check) backs this plan yet"])
     return marks
+
+
+def _many(sentences: Sequence[str]) -> str:
+    more = f"; and {len(sentences) - 3} more" if len(sentences) > 3 else ""
+    return f"{'; '.join(sentences[:3])}{more} (appendix A)"
 
 
 def _simulation(evidence: Evidence) -> str:
@@ -219,15 +227,17 @@ def _sources(summary: RunSummary) -> dict[str, int]:
 
 
 def _results(summary: RunSummary, sources: dict[str, int]) -> list[dict[str, Any]]:
+    stages = [step.planned.stage for step in summary.steps]
     return [
         {
-            "stage": view.stage_text(step.planned.stage),
+            # A heading where a stage begins.
+            "stage": "" if n and stages[n - 1] == step.planned.stage else view.stage_text(step.planned.stage),
             "title": view.step_text(step),
             "verdict": str(step.verdict),
             "text": view.shortfall(step),
             "rows": [_result(m, sources) for m in step.measurements],
         }
-        for step in summary.steps
+        for n, step in enumerate(summary.steps)
     ]
 
 
@@ -259,6 +269,29 @@ def _digests(evidence: Evidence) -> Rows:
         rows.append(["plan", plan.plan_digest])
     rows += [[segment.file, segment.sha256] for segment in summary.segments]
     return rows + [[attached.file, attached.sha256] for attached in summary.attachments]
+
+
+def _printed(whole: dict[str, Any]) -> dict[str, Any]:
+    """A page as it goes to the template: cleaned, and what may be long breakable."""
+    cleaned = {key: _clean(value) for key, value in whole.items()}
+    for key in ("reasons", "devices", "results", "trips", "safety", "software", "drivers"):
+        cleaned[key] = _breakable(cleaned[key])
+    for key in ("devices", "found", "digests"):
+        # Serials and digests stay as they are: they are copied from here.
+        cleaned[key] = [[_breakable(row[0]), *row[1:]] for row in cleaned[key]]
+    return cleaned
+
+
+_JOINT = re.compile("[._/@-]")
+
+
+def _breakable(value: Any) -> Any:
+    """Keys and part names may break after any of their joints: the template would take half a second to find them."""
+    if isinstance(value, str):
+        return _JOINT.sub("\\g<0>\u200b", value)
+    if isinstance(value, list):
+        return [_breakable(each) for each in value]
+    return {key: _breakable(each) for key, each in value.items()}
 
 
 def _clean(value: Any) -> Any:

@@ -42,19 +42,10 @@ async def settle(rack: Rack, wanted: Mapping[str, bool | None]) -> dict[str, boo
     return inputs
 
 
-async def switch(rack: Rack, outlet: str, *, on: bool) -> None:
-    """Switch one outlet of the power map; it has read back when this returns."""
-    pdu, _, name = outlet.partition("/")
-    await rack.device(pdu).ask(PowerOutlets).switch(name, on=on)
-
-
 async def find_fed(rack: Rack, feed: PowerFeed, healthy: dict[str, bool | None]) -> str:
     """Which supplies lose their input when this outlet is switched off; the outlet is on again when this returns."""
-    try:
-        await switch(rack, feed.outlet, on=False)
+    async with rack.without([feed.outlet]):
         inputs = await settle(rack, healthy | {feed.feeds: False})
-    finally:
-        await switch(rack, feed.outlet, on=True)
     lost = sorted(name for name, good in inputs.items() if good is False)
     after = await settle(rack, healthy)
     if after != healthy:
@@ -97,15 +88,11 @@ async def test_feed_redundancy(rack: Rack, pdus: Devices, power_shelves: Devices
         mine = [feed for feed in rack.definition.feeds if feed.outlet.startswith(f"{pdu.slot}/")]
         others = {feed.feeds for feed in rack.definition.feeds} - {feed.feeds for feed in mine}
         began = rack.now()
-        try:
-            for feed in mine:
-                await switch(rack, feed.outlet, on=False)
+        dark: dict[str, bool | None] = {feed.feeds: False for feed in mine}
+        dark |= dict.fromkeys(others, True)
+        async with rack.without([feed.outlet for feed in mine]):
             await rack.wait("feed-loss", f"feed {pdu.name} off")
-            dark = {feed.feeds: False for feed in mine} | dict.fromkeys(others, True)
             inputs = await settle(rack, dark)
-        finally:
-            for feed in mine:
-                await switch(rack, feed.outlet, on=True)
         # An input that nobody could read proves neither; one that is wrong fails.
         wrong = [name for name, good in dark.items() if inputs.get(name) not in (good, None)]
         unread = [name for name in dark if inputs.get(name) is None]

@@ -188,7 +188,15 @@ def judge_telemetry(rack: Rack, tray: Device, held: Held, counted: tuple[int, in
         rack.failed(tray.lost)
         return
     due, taken = rack.coverage(tray.name, counted)
-    measure("burn_in.telemetry.coverage", 100.0 * taken / due if due else None, tray.slot)
+    coverage = 100.0 * taken / due if due else 0.0
+    if coverage < (rack.definition.limit("burn_in.telemetry.coverage").minimum or 0.0):
+        # Samples that were not taken are the rig's failing: they prove nothing against the rack, and nothing for it.
+        seen = f"only {coverage:.0f} % of the samples that were due could be taken"
+        rack.failed(
+            Unreachable(tray.name, "watch it under load", seen, "Check the network and the load of this station.")
+        )
+        return
+    measure("burn_in.telemetry.coverage", coverage, tray.slot)
     for part in accelerators_of(tray):
         power = usable(within(rack, held, tray, "accelerator.power", part))
         heat = usable(within(rack, held, tray, "accelerator.temperature", part))

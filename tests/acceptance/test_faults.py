@@ -95,6 +95,11 @@ def test_each_fault_by_itself_is_caught_by_the_right_check(runs: Runs) -> None:
     for entry, future in started:
         run, caught = future.result(), entry["caught_by"]
         assert isinstance(caught, dict)
+        if caught.get("limit") == "burn_in.telemetry.coverage":
+            # What could not be watched is not the rack's failing: inconclusive, with the device named.
+            if run.code != 3 or not any(caught["subject"] in reason for reason in run.result["reasons"]):
+                missed.append(f"{entry['example']}: exit code {run.code}, reasons {run.result['reasons'][:3]}")
+            continue
         trips = {(trip["interlock"], trip["subject"]) for trip in run.result["trips"]}
         found = trips if "interlock" in caught else run.failed()
         wanted = (caught.get("interlock") or caught.get("limit"), caught["subject"])

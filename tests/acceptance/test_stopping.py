@@ -48,10 +48,15 @@ def journal_of(runs: Path) -> Path | None:
     return next(iter(runs.glob("*/journal.jsonl")), None)
 
 
+def said_in(runs: Path, text: str) -> bool:
+    """Whether the journal of the only run in a folder says this already."""
+    journal = journal_of(runs)
+    return journal is not None and text in journal.read_text("utf-8")
+
+
 def under_load(runs: Path) -> bool:
     """Whether burn-in has begun and its loads are on."""
-    journal = journal_of(runs)
-    return journal is not None and "all accelerators under load" in journal.read_text("utf-8")
+    return said_in(runs, "all accelerators under load")
 
 
 def burning() -> list[str]:
@@ -84,6 +89,27 @@ def test_ctrl_c_in_burn_in(tmp_path: Path) -> None:
     checked = rackproof("verify", str(directory))
     assert checked.returncode == 0, checked.stdout
     assert "ABORTED" in checked.stdout
+
+
+def test_ctrl_c_while_a_feed_is_off_brings_it_back(tmp_path: Path) -> None:
+    process = start("run", "--simulate", "bench4", "--runs", str(tmp_path), "--json")
+    try:
+        wait_for(lambda: said_in(tmp_path, "feed pdu-a off"), process)
+        os.killpg(process.pid, signal.SIGINT)
+        out, said = process.communicate(timeout=PATIENCE)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 4, said
+    result = json.loads(out.strip().splitlines()[-1])
+    assert result["made_safe"] is True
+    events = [entry.event for entry in read_journal(Path(result["run_dir"]) / "journal.jsonl").entries]
+    back = {
+        (event.device, event.action)
+        for event in events
+        if isinstance(event, SafetyAction) and event.confirmed and "back on" in event.action
+    }
+    assert back == {("pdu-a", f"switch outlet {number} back on") for number in range(1, 5)}
 
 
 @pytest.fixture

@@ -132,6 +132,12 @@ class Run:
             step, key, subject, value, str(limit.unit), at, str(reading.quality), str(judge(reading, limit)), used
         )
 
+    def inventory(self, device: str, serial: str, *parts: tuple[str, str], firmware: str = "1.08.3") -> Run:
+        """What a device says of itself and of its parts (name, serial)."""
+        found = tuple(e.FoundPart(name, name.partition("-")[0], "Bench Silicon", "900-1", s) for name, s in parts)
+        versions = {"bios": firmware} | {name: "97.0" for name, _ in parts}
+        return self.add(e.Inventoried(device, "Bench Compute", "BC-4A", "BC4A-100", serial, versions, found))
+
     def attach(self, name: str, content: bytes) -> Run:
         """A file of evidence, attached."""
         path = self.dir / "attachments" / name

@@ -17,6 +17,7 @@ from harness.journal import events as e
 from harness.observing import FinishedRun
 from reports import html, junit, ocptv
 from reports.certificate import write
+from reports.certificate import write_all as write_at_once
 from reports.certificate.envelope import BadEnvelope, open_envelope, seal
 from reports.certificate.signing import DEMO_ORGANISATION, load_or_make_keys
 from reports.certificate.verify import verify
@@ -60,6 +61,27 @@ def test_writing_again_gives_the_same_bytes(make_run: Maker) -> None:
     for writer in (ocptv.write, html.write, write, junit.write):
         writer(FinishedRun(run.dir))
     assert {path: path.read_bytes() for path in run.dir.rglob("*") if path.is_file()} == first
+
+
+@pytest.mark.parametrize("verdict", ["PASS", "ABORTED"])
+def test_all_at_once_is_the_same_as_one_by_one(make_run: Maker, verdict: str) -> None:
+    run = make_run(verdict)
+    write_all(run.dir)
+    first = {path: path.read_bytes() for path in run.dir.rglob("*") if path.is_file()}
+    for path in first:
+        if path.name != "journal.jsonl" and path.parent.name not in ("telemetry", "attachments"):
+            path.unlink()
+    written = write_at_once(FinishedRun(run.dir))
+    assert len(set(written)) == len(written) == (8 if verdict == "PASS" else 7)
+    assert {path: path.read_bytes() for path in run.dir.rglob("*") if path.is_file()} == first
+
+
+def test_where_the_keys_are_missing_there_still_is_a_report(make_run: Maker, tmp_path: Path) -> None:
+    run = make_run("FAIL")
+    with pytest.raises(DefinitionError, match=r"root\.pem"):
+        write_at_once(FinishedRun(run.dir, tmp_path / "no-keys"))
+    assert (run.dir / "report.html").exists()
+    assert not (run.dir / "certificate.pdf").exists()
 
 
 def test_a_certificate_of_an_earlier_verdict_is_removed(make_run: Maker) -> None:

@@ -40,6 +40,7 @@ def busy(run: Any) -> Any:
     run.start().plan(
         (STEP, "links", "", ("link.speed",)), ("test_40.py::test_never", "burn_in", "tray-01", ("burn_in.work",))
     )
+    run.inventory("tray-01", "T1", ("nic-0", ""), ("cpu-0", "C0")).inventory("tray-01", "T9").inventory("odd-1", "")
     run.add(e.StepStarted(STEP))
     run.add(run.measured(STEP, "firmware.version", "tray-01/nic-0", "9.9", "40.44.1036", "40.45.1000"))
     run.add(run.measured(STEP, "link.speed", "tray-01/nic-0", 400.0, 400.0))

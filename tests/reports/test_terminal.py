@@ -19,7 +19,7 @@ from harness.observing import LiveOptions
 from harness.verdict import fold
 from reports.banner import banner
 from reports.board import Board
-from reports.screen import draw
+from reports.screen import draw, how_far
 from reports.terminal import Lines, Screen, open_screen, still_running
 
 STEP = "test_40_burn_in.py::test_burn_in"
@@ -210,3 +210,72 @@ def test_a_journal_that_cannot_be_read_does_not_stop_the_screen(tmp_path: Path) 
     output = io.StringIO()
     open_screen(LiveOptions(tmp_path, Clock.real(), output)).close()
     assert "ABORTED" in output.getvalue()
+
+
+def test_a_step_that_did_not_take_what_it_declared_is_no_pass_on_the_screen(blank: Any) -> None:
+    blank.start().plan((STEP, "burn_in", "", ("link.up", "burn_in.power@tray-02/accelerator-1")))
+    blank.step(STEP, ("link.up", "switch-1/swp1", True))
+    assert board_of(blank).steps[STEP].verdict == fold(blank.entries).steps[0].verdict == "FAIL"
+
+
+def test_no_later_end_makes_a_step_better_on_the_screen(blank: Any) -> None:
+    blank.start().plan((STEP, "links", "", ("link.up",))).step(STEP, outcome="stopped")
+    blank.step(STEP, ("link.up", "switch-1/swp1", True))
+    assert board_of(blank).steps[STEP].verdict == fold(blank.entries).steps[0].verdict == "ABORTED"
+
+
+def test_a_device_that_could_not_be_asked_has_not_failed(blank: Any) -> None:
+    blank.start().plan((STEP, "links", "", ("link.up",)))
+    assert board_of(blank).device_state("shelf-1") == "waiting"
+    blank.add(e.StepStarted(STEP), e.DeviceFailed(STEP, "shelf-1/psu-3", "Misbehaved", "shelf-1/psu-3: odd"))
+    blank.add(blank.measured(STEP, "thermal.flow", "cdu-1", None))
+    assert board_of(blank).device_state("shelf-1") == board_of(blank).device_state("cdu-1") == "error"
+    blank.add(blank.measured(STEP, "accelerator.temperature.max", "shelf-1", 99.0))
+    assert board_of(blank).device_state("shelf-1") == "failed"
+
+
+def test_the_countdown_runs_on_between_two_reports_and_pieces_of_work_are_counted() -> None:
+    assert how_far(e.Progressed(STEP, "", 60.0, 240.0), 0.0) == (0.25, "3:00 left")
+    assert how_far(e.Progressed(STEP, "", 60.0, 240.0), 30.0) == (0.375, "2:30 left")
+    assert how_far(e.Progressed(STEP, "", 60.0, 240.0), 900.0) == (1.0, "evaluating")
+    assert how_far(e.Progressed(STEP, "outlet pdu-a/2", 2, 8), 900.0) == (0.25, "2 of 8 done")
+
+
+@pytest.mark.parametrize(("height", "shown"), [(40, "✓ tray-04"), (11, "of 17 ok")])
+def test_where_devices_do_not_fit_those_in_trouble_are_still_named(
+    make_run: Callable[..., Any], height: int, shown: str
+) -> None:
+    run = make_run("FAIL")
+    run.add(e.DeviceLost("tray-03-host", "silent"))
+    text = "\n".join(line.plain for line in draw(board_of(run), wall=1.0, rack=1.0, width=60, height=height)) + " "
+    for word in ("? tray-03-host lost", "✗ tray-01 failed"):
+        assert word in text
+    assert "tray-01-host" not in text
+    assert shown in text
+
+
+def test_a_trip_tells_cause_action_and_whether_the_rack_is_safe(blank: Any) -> None:
+    blank.start().plan((STEP, "links", "", ("link.up",))).add(e.StepStarted(STEP))
+    text = "cdu-1.leak.wet is 1 count"
+    blank.add(e.Tripped("coolant-leak", "cdu-1", 1, "count", "≤ 0 count", "rack", text, "Close the valves."))
+
+    def shown() -> str:
+        return "\n".join(line.plain for line in draw(board_of(blank), wall=1.0, rack=1.0, width=80, height=24))
+
+    assert "STOPPING: the rack is being made safe." in shown()
+    assert "TRIPPED coolant-leak: cdu-1: leak.wet is 1\nClose the valves." in shown()
+    blank.add(e.SafetyAction("pdu-a", "outlets off", True, "", 0.1), e.MadeSafe("trip", True, ()))
+    assert "The rack is made safe" in shown()
+    blank.add(e.SafetyAction("pdu-b", "outlets off", False, "", 0.1), e.MadeSafe("trip", False, ("pdu-b",)))
+    assert "NOT CONFIRMED SAFE: pdu-b" in shown()
+
+
+def test_on_a_low_terminal_fewer_reasons_are_told_and_the_last_action_stays(blank: Any) -> None:
+    hot = [("accelerator.temperature.max", f"tray-01/accelerator-{n}", 90.0 + n) for n in range(9)]
+    blank.start().plan((STEP, "burn_in", "", ("accelerator.temperature.max",))).step(STEP, *hot).finish("FAIL")
+    low = [line.plain for line in banner(fold(blank.entries), blank.dir, width=80, height=24)]
+    high = [line.plain for line in banner(fold(blank.entries), blank.dir, width=80, height=60)]
+    assert len(low) < len(high)
+    for lines in (low, high):
+        assert "Then run the acceptance" in " ".join(lines)
+    assert any("6 more: see report.html" in line for line in low)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from harness.errors import DefinitionError
+from harness.journal.lines import decode, digest, encode
+from harness.journal.reader import CorruptJournal, read_journal
 from harness.observing import FinishedRun
 from reports import html, junit, ocptv
 from reports.certificate import write
@@ -79,6 +82,45 @@ def test_every_bit_of_the_manifest_line_counts(signed: Callable[[str], Path]) ->
             continue
         # What opens is the same statement beside another certificate: that one no root has issued.
         assert opened.chain != chain
+
+
+@pytest.mark.parametrize("verdict", ["PASS", "INCONCLUSIVE", "ABORTED"])
+def test_the_last_line_of_the_journal_is_held_against_the_signed_head(
+    signed: Callable[[str], Path], verdict: str
+) -> None:
+    directory = signed(verdict)
+    journal = directory / "journal.jsonl"
+    whole = journal.read_bytes()
+    *lines, last = whole.splitlines(keepends=True)
+    assert f'"verdict":"{verdict}"'.encode() in last
+    sound = 0
+    for place in range(len(last)):
+        spoilt = bytearray(last)
+        spoilt[place] ^= 1
+        journal.write_bytes(b"".join(lines) + spoilt)
+        try:
+            read_journal(journal)
+            sound += 1
+        except CorruptJournal:
+            # The chain alone sees it. What follows is about what only the head can see.
+            continue
+        found = verify(directory)
+        named = [finding.text for finding in found.findings if finding.file == "journal.jsonl"]
+        assert any("does not end as certified" in text for text in named), place
+        assert found.verdict == "UNKNOWN"
+    assert sound > 20
+    # A line less, and a line more that chains, are other ends too.
+    for other in (b"".join(lines), whole + _next_line(whole)):
+        journal.write_bytes(other)
+        assert "does not end as certified" in " ".join(map(str, verify(directory).findings))
+    journal.write_bytes(whole)
+    assert verify(directory).ok
+
+
+def _next_line(whole: bytes) -> bytes:
+    last = whole.splitlines()[-1]
+    before = decode(json.loads(last))
+    return encode(dataclasses.replace(before, seq=before.seq + 1, previous=digest(last))) + b"\n"
 
 
 @pytest.mark.parametrize("verdict", ["PASS", "INCONCLUSIVE"])
