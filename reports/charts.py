@@ -51,8 +51,14 @@ def run_charts(channels: Mapping[str, Sequence[Point]]) -> tuple[str, ...]:
                 label = subject if len(quantities) == 1 or title == "Power" else quantity.split(".")[1]
                 series[label if label not in series else name] = channels[name]
         if series:
-            drawn.append(draw(Chart(title, unit, series)))
+            drawn.append(draw(Chart(title, unit, _dense(series))))
     return tuple(drawn)
+
+
+def _dense(series: dict[str, Sequence[Point]]) -> dict[str, Sequence[Point]]:
+    """Those that were sampled often enough to be drawn beside the densest: straight lines over a gap tell a lie."""
+    most = max(len(points) for points in series.values())
+    return {name: points for name, points in series.items() if 4 * len(points) >= most}
 
 
 def draw(chart: Chart) -> str:

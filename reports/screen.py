@@ -39,13 +39,23 @@ _FEWEST_MEASUREMENTS = 2
 
 
 def draw(
-    board: Board, *, wall: float, rack: float, width: int, height: int, unicode: bool = True, since: float = 0.0
+    board: Board,
+    *,
+    wall: float,
+    rack: float,
+    width: int,
+    height: int,
+    unicode: bool = True,
+    since: float = 0.0,
+    pulse: str = "",
 ) -> list[Text]:
-    """At most `height` lines of at most `width` cells.
+    """At most `height` lines of at most `width` cells. `pulse` is what telemetry reads now.
 
     `wall` and `rack` are elapsed seconds, `since` the rack seconds since the running step last said how far it is.
     """
     top = [*_header(board, wall, rack, width), _rule(width, unicode), *_now(board, since, width, unicode), Text("")]
+    if pulse:
+        top[-1:] = [Text("Now      ", style="dim").append(pulse, style="cyan"), Text("")]
     trips = _trips(board, width)
     stages = _titled("Stages", _flow(_stages(board, unicode), width - 9))
     devices = _titled("Devices", _flow(_devices(board, unicode), width - 9))

@@ -26,6 +26,7 @@ from reports import view
 from reports.banner import banner
 from reports.board import Board
 from reports.evidence import JOURNAL
+from reports.pulse import Pulse
 from reports.screen import draw, how_far
 
 _REFRESH = 4
@@ -99,6 +100,7 @@ class Screen:
         self._story = story
         self._clock = clock
         self._lock = threading.Lock()
+        self._pulse = Pulse()
         self._opened = time.monotonic()
         self._rack_opened = clock.elapsed()
         self._console = Console(file=output, highlight=False, emoji=False, markup=False)
@@ -122,7 +124,9 @@ class Screen:
             self._story.take(entry)
 
     def sampled(self, samples: Sequence[Sample]) -> None:
-        """Nothing: the screen shows judged values only."""
+        """Show what telemetry reads now, beside what was judged."""
+        with self._lock:
+            self._pulse.take(samples)
 
     def close(self) -> None:
         """Restore the terminal and print the closing banner; a second call does nothing."""
@@ -153,6 +157,7 @@ class Screen:
                 height=self._console.height,
                 unicode=self._unicode,
                 since=self._story.since(),
+                pulse=self._pulse.line(),
             )
         return Group(*(_one_row(line) for line in lines))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from harness.errors import Problem
 from harness.quantities import Unit, Value
 from harness.rack.document import Document, Place
-from harness.rack.model import Interlock, LimitSpec
+from harness.rack.model import Interlock, LimitSpec, Role
 from harness.rack.suggest import did_you_mean
 from harness.rack.vocabulary import CHANNELS, LIMIT_KEYS, is_same_quantity
 
@@ -84,3 +84,17 @@ def check_interlocks(
         elif interlock.min is not None and interlock.max is not None and interlock.min > interlock.max:
             text = f"min {interlock.min:g} is above max {interlock.max:g}"
             yield document.problem((*place, "min"), text)
+
+
+def check_watch(
+    document: Document, interlocks: Mapping[str, Interlock], periods: Mapping[Role, float]
+) -> Iterator[Problem]:
+    """Where an interlock would take one late sample of a healthy device for silence."""
+    for name, interlock in interlocks.items():
+        period = periods.get(interlock.role)
+        if period is not None and 2 * period > interlock.max_silence:
+            text = (
+                f"every {period:g} s is too seldom for interlock {name}: one late sample would be longer than its "
+                f"max_silence of {interlock.max_silence:g} s"
+            )
+            yield document.problem(("sampling", "periods", interlock.role), text)

@@ -162,6 +162,8 @@ def _model_problems(draft: Draft[Model]) -> Iterator[Problem]:
     if draft.has("interlocks"):
         roles = frozenset(topology.roles_of(model.slots).values()) if draft.has("slots") else None
         yield from bounds.check_interlocks(document, model.interlocks, roles)
+    if draft.has("interlocks", "sampling"):
+        yield from bounds.check_watch(document, model.interlocks, model.sampling.periods)
 
 
 def _bay_problems(draft: Draft[Bay], models: Draft[Model] | None, today: date) -> Iterator[Problem]:

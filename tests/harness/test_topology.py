@@ -54,7 +54,7 @@ MODEL_FAULTS = {
     "unknown supply": ("shelf-1/psu-6", "shelf-1/psu-7", "no shelf or switch has a supply"),
     "supply twice": ("shelf-1/psu-6", "shelf-1/psu-5", "shelf-1/psu-5 already has a cord"),
     "tray as supply": ("switch-1/psu-2", "tray-01/psu-1", "no shelf or switch has a supply"),
-    "period missing": (", cdu: 4}", "}", "cdu has no period"),
+    "period missing": (", cdu: 1}", "}", "cdu has no period"),
     "unknown limit": ("thermal.flow:", "thermal.flaw:", "(did you mean 'thermal.flow'?)"),
     "wrong unit": ("thermal.flow: {unit: L/min", "thermal.flow: {unit: degC", "measured in L/min, not in degC"),
     "no bound": ("thermal.rise: {unit: K, min: 5, max: 15, guard: 0.5", "thermal.rise: {unit: K", "exactly one of"),
@@ -83,6 +83,7 @@ MODEL_FAULTS = {
     "interlock unit": ("coolant.flow, unit: L/min", "coolant.flow, unit: kPa", "reported in L/min, not in kPa"),
     "interlock of another role": ("role: cdu, quantity: coolant.flow", "role: pdu, quantity: coolant.flow", "no pdu"),
     "interlock without bound": ("unit: L/min, min: 8, ", "unit: L/min, ", "without them it never trips"),
+    "interlock that trips between samples": ("cdu: 1}", "cdu: 2}", "too seldom for interlock coolant-leak"),
     "interlock upside down": ("min: 8, blames", "min: 8, max: 2, blames", "min 8 is above max 2"),
 }
 

@@ -8,6 +8,7 @@ import pty
 import re
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,9 +17,11 @@ import pytest
 from harness.clock import Clock
 from harness.journal import events as e
 from harness.observing import LiveOptions
+from harness.quantities import Channel, Quality, Reading, Sample, Unit
 from harness.verdict import fold
 from reports.banner import banner
 from reports.board import Board
+from reports.pulse import Pulse
 from reports.screen import draw, how_far
 from reports.terminal import Lines, Screen, open_screen, still_running
 
@@ -279,3 +282,31 @@ def test_on_a_low_terminal_fewer_reasons_are_told_and_the_last_action_stays(blan
     for lines in (low, high):
         assert "Then run the acceptance" in " ".join(lines)
     assert any("6 more: see report.html" in line for line in low)
+
+
+def test_the_pulse_shows_only_what_can_be_judged_now() -> None:
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    pulse = Pulse()
+    assert pulse.line() == ""
+
+    def sample(device: str, quantity: str, value: float, unit: Unit, part: str = "", good: bool = True) -> Sample:
+        quality = Quality.GOOD if good else Quality.BAD
+        return Sample(Channel(device, quantity, unit, part), Reading(value, unit, at, quality))
+
+    pulse.take(
+        [
+            sample("tray-01", "accelerator.temperature", 61.0, Unit.CELSIUS, "accelerator-0"),
+            sample("tray-02", "accelerator.temperature", 99.0, Unit.CELSIUS, "accelerator-1", good=False),
+            sample("pdu-a", "input.power", 8000.0, Unit.WATT),
+            sample("pdu-b", "input.power", 8200.0, Unit.WATT),
+        ]
+    )
+    assert pulse.line() == "hottest 61 °C tray-01/accelerator-0 · 16.2 kW drawn"
+    pulse.take(
+        [
+            sample("cdu-1", "coolant.flow", 23.4, Unit.LITRE_PER_MINUTE),
+            sample("cdu-1", "coolant.supply.temperature", 35.0, Unit.CELSIUS),
+            sample("cdu-1", "coolant.return.temperature", 43.9, Unit.CELSIUS),
+        ]
+    )
+    assert pulse.line().endswith("23.4 L/min, 35.0 → 43.9 °C")
