@@ -1,24 +1,53 @@
-"""Runs are started two at a time in the background, as soon as a collected test needs them, and shared by tests."""
+"""Runs go on in the background from the first test on, two at a time, and are shared by the tests that look at them.
+
+The tests of this folder come last, so that they find their runs done: whole runs mostly wait, and so do they.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.runs import Run, Runs
 
+HERE = Path(__file__).parent
+RUNS = pytest.StashKey[Runs]()
+FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
 
-@pytest.fixture(scope="session")
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """All runs of this session; those that collected tests will ask for are started at once."""
-    started = Runs(tmp_path_factory.mktemp("runs"))
-    for item in request.session.items:
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs are looked at last."""
+    items.sort(key=lambda item: HERE in item.path.parents)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Start every run that a collected test will ask for."""
+    if session.config.option.collectonly:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="rackproof-runs-")
+    runs = session.config.stash[RUNS] = Runs(Path(folder.name))
+    session.config.stash[FOLDER] = folder
+    for item in session.items:
         marker = item.get_closest_marker("scenario")
         if marker is not None and not item.get_closest_marker("skip"):
-            started.start(*marker.args)
-    yield started
-    started.close()
+            runs.start(*marker.args)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Wait for what is under way and clean up."""
+    if RUNS in session.config.stash:
+        session.config.stash[RUNS].close()
+        session.config.stash[FOLDER].cleanup()
+
+
+@pytest.fixture
+def runs(request: pytest.FixtureRequest) -> Runs:
+    """All runs of this session."""
+    return request.config.stash[RUNS]
 
 
 @pytest.fixture
