@@ -15,8 +15,11 @@ _STACK = 11
 _POWER_SUPPLY = 6
 _OK, _NONOPERATIONAL = 1, 3
 _EMPTY: Table = {}
-VOLTS_AC, AMPERES, WATTS = 3, 5, 6
-"""EntitySensorDataType."""
+_FAN, _MODULE, _PORT = 7, 9, 10
+VOLTS_AC, AMPERES, WATTS, CELSIUS, RPM, DBM = 3, 5, 6, 8, 10, 14
+"""EntitySensorDataType; dBm is Cisco's own addition (CISCO-ENTITY-SENSOR-MIB)."""
+_NOTHING_SAID = ("", "na", "n/a", "none", "default", "unknown", "not specified")
+"""What agents write where there is nothing to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,23 @@ class SwitchSupply:
     def first(self, kind: int) -> Sensor | None:
         """The first sensor of a kind, if there is one at all."""
         return next((sensor for sensor in self.sensors if sensor.kind == kind), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """One fan of a switch: `fan-1` by order. `works` by its own status and its tachometer."""
+
+    name: str
+    entity: Entity
+    works: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module in a port: an optic, or a copper cable that tells its serial."""
+
+    port: str
+    entity: Entity
 
 
 def scaled(value: int, scale: int, precision: int) -> float:
@@ -110,6 +130,49 @@ def supplies(
     return tuple(each for _, each in sorted(found, key=lambda pair: pair[0]))
 
 
+def fans(
+    entities: Mapping[str, Table], sensors: Mapping[str, Table], works: Mapping[Oid, bool | None]
+) -> tuple[Fan, ...]:
+    """Every entity of class fan, supplies' own ones included; one that stands still does not work."""
+    kinds = entities.get("class", _EMPTY)
+    indices = sorted(index[0] for index, kind in kinds.items() if kind == _FAN and len(index) == 1)
+    inside = {index[0]: _number(outer) for index, outer in entities.get("inside", _EMPTY).items() if len(index) == 1}
+    found = []
+    for order, index in enumerate(indices, 1):
+        held = tuple(_sensors(entities, sensors, index, inside))
+        speeds = [sensor.value for sensor in held if sensor.kind == RPM and sensor.value is not None]
+        own = sensors.get("status", _EMPTY).get((index,))
+        said = works.get((index,))
+        if said is False or own == _NONOPERATIONAL or any(sensor.broken for sensor in held) or 0 in speeds:
+            turns: bool | None = False
+        else:
+            turns = True if said or speeds or own == _OK else None
+        found.append(Fan(f"fan-{order}", _entity(entities, index), turns))
+    return tuple(found)
+
+
+def modules(
+    entities: Mapping[str, Table], interfaces: Mapping[int, int], ports: Mapping[str, str]
+) -> tuple[Module, ...]:
+    """Every module with a serial that sits in a port, or is the port itself, by name of the port.
+
+    `interfaces` maps an entity to its ifIndex (entAliasMapping), `ports` an ifIndex as text, or a name, to an ifName.
+    """
+    kinds = entities.get("class", _EMPTY)
+    inside = {index[0]: _number(outer) for index, outer in entities.get("inside", _EMPTY).items() if len(index) == 1}
+    found: dict[str, Module] = {}
+    for index in sorted(index[0] for index, kind in kinds.items() if kind in (_MODULE, _PORT) and len(index) == 1):
+        entity = _entity(entities, index)
+        if not entity.serial:
+            continue
+        near = (index, *(inner for inner, outer in inside.items() if outer == index), inside.get(index, 0))
+        port = next((ports[str(interfaces[each])] for each in near if str(interfaces.get(each)) in ports), None)
+        port = port or next((ports[said] for said in (entity.name, entity.description) if said in ports), None)
+        if port is not None:
+            found.setdefault(port, Module(port, entity))
+    return tuple(found[port] for port in sorted(found))
+
+
 def _works(said: bool | None, sensors: tuple[Sensor, ...]) -> bool | None:
     if said is False or any(sensor.broken for sensor in sensors):
         return False
@@ -146,13 +209,19 @@ def _entity(entities: Mapping[str, Table], index: int) -> Entity:
     def cell(column: str) -> str:
         return text(entities.get(column, _EMPTY).get((index,)))
 
+    def label(column: str) -> str:
+        """What stands on a label: SONiC writes some as Python shows octets, and N/A where there is none."""
+        said = re.sub(r"^b'(.*)'$", r"\1", cell(column))
+        said = re.sub(r"\\x[0-9a-f]{2}", "", said).strip()
+        return "" if said.lower() in _NOTHING_SAID else said
+
     return Entity(
         index,
         cell("name"),
         cell("description"),
-        cell("manufacturer"),
-        cell("model"),
-        cell("serial"),
+        label("manufacturer"),
+        label("model"),
+        label("serial"),
         cell("software"),
     )
 

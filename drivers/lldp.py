@@ -7,6 +7,7 @@ one port may have two neighbours, the firmware of a card and the operating syste
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from harness.capabilities import Neighbour
 
 Table = Mapping[Oid, Value]
 _MAC_TEXT = re.compile(r"^[0-9A-Fa-f]{1,2}([:\- ][0-9A-Fa-f]{1,2}){5}$|^[0-9A-Fa-f]{4}(\.[0-9A-Fa-f]{4}){2}$")
-_CHASSIS_MAC = 4
-_PORT_MAC = 3
-_PORT_LOCAL = 7
+_CHASSIS_MAC, _CHASSIS_ADDRESS = 4, 5
+"""LldpChassisIdSubtype; those not named here are names or texts and read as such."""
+_PORT_MAC, _PORT_ADDRESS, _PORT_LOCAL = 3, 4, 7
+"""LldpPortIdSubtype; likewise."""
 _NOTHING = 0
 _EMPTY: Table = {}
 
@@ -43,6 +45,13 @@ def mac(raw: Value) -> str:
         return ""
     digits = spelt.replace(".", "") if "." in spelt else "".join(part.zfill(2) for part in re.split("[: -]", spelt))
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2)).lower()
+
+
+def network_address(raw: Value) -> str:
+    """An IP address behind its IANA address family (IPv4 1, IPv6 2), as LLDP gives it; else an empty string."""
+    if isinstance(raw, bytes) and (raw[:1], len(raw)) in ((b"\x01", 5), (b"\x02", 17)):
+        return str(ipaddress.ip_address(raw[1:]))
+    return ""
 
 
 def own_port(number: int, local: Mapping[str, Table], ports: Interfaces) -> str:
@@ -89,8 +98,9 @@ def _neighbour(remote: Mapping[str, Table], index: Oid, port: str) -> Neighbour:
     def cell(column: str) -> Value:
         return remote.get(column, _EMPTY).get(index)
 
-    chassis = (mac(cell("chassis")) if cell("chassis_subtype") == _CHASSIS_MAC else "") or text(cell("chassis"))
-    return Neighbour(port, text(cell("system")), _remote_port(remote, index), chassis)
+    raw, subtype = cell("chassis"), cell("chassis_subtype")
+    address = mac(raw) if subtype == _CHASSIS_MAC else network_address(raw) if subtype == _CHASSIS_ADDRESS else ""
+    return Neighbour(port, text(cell("system")), _remote_port(remote, index), address or text(raw))
 
 
 def _remote_port(remote: Mapping[str, Table], index: Oid) -> str:
@@ -101,7 +111,8 @@ def _remote_port(remote: Mapping[str, Table], index: Oid) -> str:
     raw = remote.get("port", _EMPTY).get(index)
     subtype = remote.get("port_subtype", _EMPTY).get(index, _NOTHING)
     description = text(remote.get("port_description", _EMPTY).get(index))
-    identifier = (mac(raw) if subtype == _PORT_MAC else "") or text(raw)
-    opaque = subtype == _PORT_MAC or (subtype == _PORT_LOCAL and identifier.isdigit())
+    address = mac(raw) if subtype == _PORT_MAC else network_address(raw) if subtype == _PORT_ADDRESS else ""
+    identifier = address or text(raw)
+    opaque = subtype in (_PORT_MAC, _PORT_ADDRESS) or (subtype == _PORT_LOCAL and identifier.isdigit())
     looks_like_a_name = bool(description) and not any(character.isspace() for character in description)
     return description if opaque and looks_like_a_name else identifier

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,11 +60,21 @@ def column_of(template: str) -> Oid:
     return oid_of(template.partition(".{part}")[0])
 
 
-def parts_of(template: str, rows: Mapping[Oid, Value]) -> list[int]:
-    """The numbers that stand for `{part}` in rows walked below `column_of(template)`, in order."""
+def parts_of(template: str, rows: Mapping[Oid, Value]) -> list[str]:
+    """What stands for `{part}` in rows walked below `column_of(template)`, in order: `3`, or `1.2.3` of three arcs."""
     tail = template.partition("{part}")[2]
     rest = tuple(int(arc) for arc in tail.split(".") if arc)
-    return sorted(index[0] for index in rows if index[1:] == rest)
+    found = sorted(index[: len(index) - len(rest)] for index in rows if not rest or index[-len(rest) :] == rest)
+    return [".".join(map(str, index)) for index in found if index]
+
+
+def worded(point: SnmpPoint, raw: Value) -> str:
+    """A text by the point's pattern, where it has one; empty where there is none, or it does not match."""
+    said = text(raw)
+    if not point.pattern:
+        return said
+    found = re.search(point.pattern, said)
+    return (found[1] or "").strip() if found else ""
 
 
 def number(point: SnmpPoint, raw: Value, digits: Value = None, available: Value = 1) -> float | None:

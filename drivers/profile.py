@@ -6,6 +6,7 @@ path and, where it can be guessed, what was meant.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -22,7 +23,7 @@ PROFILES = Path(__file__).parent / "profiles"
 OidText = Annotated[str, Field(pattern=r"^\d+(\.\d+)+$")]
 OidTemplate = Annotated[str, Field(pattern=r"^\d+(\.(\d+|\{part\}))+$")]
 """An OID; `{part}` stands for the number of an outlet, a phase …"""
-PointName = Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z_]+)*(\[[a-z]+-[0-9a-z-]+\])?$")]
+PointName = Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z_]+)*(\[[a-z]+(-[0-9a-z-]+)?\])?$")]
 """A quantity, as `input.power`, or one of a part, as `pump.speed[pump-1]`."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Word = Annotated[int, Field(ge=0, le=0xFFFF)]
@@ -53,28 +54,52 @@ class SnmpPoint(Frozen):
     digits: OidTemplate | None = None
     available: OidTemplate | None = None
     """An object that must read 1 (TruthValue true) for the value to count."""
+    pattern: str = ""
+    """For the format `text`: a regular expression whose only group is what is meant, as the serial in sysDescr."""
+    named: str = ""
+    """For tables of named variables (Rittal CMC III): the variable's own name; `oid` is the column of its value."""
 
     @model_validator(mode="after")
-    def _states_belong_to_a_state(self) -> SnmpPoint:
+    def _fits_together(self) -> SnmpPoint:
         if bool(self.states) != (self.format == "state"):
             raise ValueError("`states` and `format: state` belong together")
+        if self.pattern and (self.format != "text" or _groups(self.pattern) != 1):
+            raise ValueError("`pattern` belongs to `format: text` and has one group")
         return self
 
 
-class Switching(Frozen):
-    """How one family switches an outlet: the numbers to write, and how long it may take (wall seconds)."""
+class Command(Frozen):
+    """What is written to switch one way."""
 
     oid: OidTemplate
-    energise: int
-    cut: int
+    value: int
+
+
+class Switching(Frozen):
+    """How one family switches an outlet: what to write, and how long it may take (wall seconds).
+
+    Where one object takes two numbers, `oid` names it and `energise` and `cut` are the numbers; where each way has an
+    object of its own (Eaton: seconds to wait, 0 is now), each is an `oid` and a `value`.
+    """
+
+    oid: OidTemplate | None = None
+    energise: int | Command
+    cut: int | Command
     deadline: Annotated[float, Field(gt=0, le=60)]
     source: str
 
     @model_validator(mode="after")
     def _on_is_not_off(self) -> Switching:
-        if self.energise == self.cut:
+        if self.oid is None and (isinstance(self.energise, int) or isinstance(self.cut, int)):
+            raise ValueError("a number alone needs `oid`, the object that it is written to")
+        if self.command(on=True) == self.command(on=False):
             raise ValueError("the same number cannot switch on and off")
         return self
+
+    def command(self, *, on: bool) -> Command:
+        """The object and the number by which an outlet is switched on or off."""
+        what = self.energise if on else self.cut
+        return what if isinstance(what, Command) else Command(oid=self.oid or "", value=what)
 
 
 class RegisterPoint(Frozen):
@@ -110,6 +135,47 @@ class RegisterPoint(Frozen):
         return self
 
 
+class RegisterControl(Frozen):
+    """A set point in one holding register: raw = (value - offset) / scale, never written outside of its bounds."""
+
+    register_: Annotated[Word, Field(alias="register")]
+    format: Literal["u16", "s16"]
+    unit: Unit
+    scale: Annotated[Finite, Field(gt=0)] = 1.0
+    offset: Finite = 0.0
+    minimum: Finite
+    """Hard bounds of what may be written, in `unit`; the model's limits lie within them."""
+    maximum: Finite
+    deadline: Annotated[float, Field(gt=0, le=60)]
+    """Wall seconds until it must read back."""
+    source: str
+
+    @model_validator(mode="after")
+    def _fits_into_the_register(self) -> RegisterControl:
+        raws = [(value - self.offset) / self.scale for value in (self.minimum, self.maximum)]
+        low, high = (0, 0xFFFF) if self.format == "u16" else (-0x8000, 0x7FFF)
+        if self.minimum >= self.maximum or not all(low <= raw <= high for raw in raws):
+            raise ValueError("`minimum` and `maximum` must fit into the register, one below the other")
+        return self
+
+
+class ModeBits(Frozen):
+    """One mode in a control word: bits that are then 1, and bits that are then 0."""
+
+    ones: tuple[Annotated[int, Field(ge=0, le=15)], ...] = ()
+    zeros: tuple[Annotated[int, Field(ge=0, le=15)], ...] = ()
+
+
+class ModeRegister(Frozen):
+    """A control word that chooses the mode. Bits of no mode and not in `keep` are commands: written 0."""
+
+    register_: Annotated[Word, Field(alias="register")]
+    modes: Annotated[dict[Literal["automatic", "manual", "stopped"], ModeBits], Field(min_length=1)]
+    keep: tuple[Annotated[int, Field(ge=0, le=15)], ...] = ()
+    deadline: Annotated[float, Field(gt=0, le=60)]
+    source: str
+
+
 class _Family(Frozen):
     """What every profile says."""
 
@@ -122,6 +188,8 @@ class _Family(Frozen):
     concurrency: Annotated[int, Field(ge=1, le=16)]
     manufacturer: str = ""
     """Only where a family has one maker; otherwise the device says it, or nobody does."""
+    extends: str = ""
+    """Another profile, whose entries hold where this one says nothing; points and sources are merged one by one."""
 
 
 class SnmpProfile(_Family):
@@ -134,6 +202,8 @@ class SnmpProfile(_Family):
     """Values a GET."""
     enterprise: OidText | None = None
     """What sysObjectID must begin with."""
+    description: str = ""
+    """A regular expression that sysDescr must match; tells families apart that share an enterprise."""
     points: Annotated[dict[PointName, SnmpPoint], Field(min_length=1)]
     switching: dict[Literal["outlet"], Switching] = {}
 
@@ -145,20 +215,36 @@ class ModbusProfile(_Family):
     block: Annotated[int, Field(ge=1, le=125)]
     """Registers a read."""
     points: Annotated[dict[PointName, RegisterPoint], Field(min_length=1)]
+    controls: dict[PointName, RegisterControl] = {}
+    """Set points by the quantity that they act on."""
+    mode: ModeRegister | None = None
 
 
-Profile = TypeVar("Profile", bound=_Family)
+Profile = SnmpProfile | ModbusProfile
+P = TypeVar("P", bound=_Family)
+_KINDS: Mapping[str, type[SnmpProfile] | type[ModbusProfile]] = {"snmp": SnmpProfile, "modbus": ModbusProfile}
+
+
+def profiles(folder: Path = PROFILES) -> Mapping[str, Profile]:
+    """Every profile by its name, for finding out which of them a device fits; raises DefinitionError."""
+    found: dict[str, Profile] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        kind = _KINDS.get(str((yaml.safe_load(text) or {}).get("transport")))
+        if kind is not None:
+            found[path.stem], _ = _parsed(text, path.name, kind, folder)
+    return found
 
 
 def load_profile(
     name: str,
-    kind: type[Profile],
+    kind: type[P],
     *,
     driver: str,
     required: Collection[str],
     optional: Collection[str] = (),
     folder: Path = PROFILES,
-) -> Profile:
+) -> P:
     """The profile of this name for one driver; raises DefinitionError.
 
     `required` are the quantities the driver cannot do without, `optional` those it knows what to do with.
@@ -168,19 +254,29 @@ def load_profile(
         text = f"there is no profile {name!r}{suggest(name, known)}; there are {', '.join(known)}"
         raise DefinitionError([Problem("bay", "profile", text)])
     text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
-    return parse_profile(text, f"{name}.yaml", kind, driver=driver, required=required, optional=optional)
+    return parse_profile(text, f"{name}.yaml", kind, driver=driver, required=required, optional=optional, folder=folder)
 
 
 def parse_profile(
     text: str,
     file: str,
-    kind: type[Profile],
+    kind: type[P],
     *,
     driver: str,
     required: Collection[str],
     optional: Collection[str] = (),
-) -> Profile:
+    folder: Path = PROFILES,
+) -> P:
     """The profile in this text; see `load_profile`."""
+    profile, lines = _parsed(text, file, kind, folder)
+    problems = _name_problems(profile, file, lines, driver=driver, required=required, optional=optional)
+    if problems:
+        raise DefinitionError(problems)
+    return profile
+
+
+def _parsed(text: str, file: str, kind: type[P], folder: Path) -> tuple[P, Mapping[tuple[str, ...], int]]:
+    """The profile in this text, merged with what it extends, and the line of each of its own entries."""
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
@@ -195,17 +291,41 @@ def parse_profile(
     ]
     if problems:
         raise DefinitionError(problems)
+    if isinstance(data, dict) and "extends" in data:
+        data = _merged(data, file, folder, lines)
     try:
         profile = kind.model_validate(data)
     except ValidationError as error:
         raise DefinitionError([_problem(each, file, lines, kind) for each in error.errors()]) from error
-    problems = [
-        *_source_problems(profile, file, lines),
-        *_name_problems(profile, file, lines, driver=driver, required=required, optional=optional),
-    ]
+    problems = _source_problems(profile, file, lines)
     if problems:
         raise DefinitionError(problems)
-    return profile
+    return profile, lines
+
+
+def _merged(data: dict[str, Any], file: str, folder: Path, lines: Mapping[tuple[str, ...], int]) -> dict[str, Any]:
+    """This profile over the one that it extends; a profile that extends another one is not extended again."""
+    base = str(data["extends"])
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    below: dict[str, Any] = {"extends": ""}
+    if base in known:
+        below = yaml.safe_load((folder / f"{base}.yaml").read_text(encoding="utf-8"))
+    if "extends" in below:
+        text = f"{base!r} is no profile to build on{suggest(base, known)}"
+        raise DefinitionError([Problem(_at(file, ("extends",), lines), "extends", text)])
+    points = {**below.get("points", {}), **(data.get("points") or {})}
+    switching = {**below.get("switching", {}), **(data.get("switching") or {})}
+    used = {entry.get("source") for entry in (*points.values(), *switching.values()) if isinstance(entry, dict)}
+    inherited = {name: source for name, source in below.get("sources", {}).items() if name in used}
+    merged = {**below, **data, "points": points, "sources": {**inherited, **(data.get("sources") or {})}}
+    return {**merged, "switching": switching} if switching else merged
+
+
+def _groups(pattern: str) -> int:
+    try:
+        return re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"`pattern` is no regular expression: {error}") from error
 
 
 def quantity(point: str) -> str:
@@ -266,7 +386,10 @@ def _points(profile: _Family) -> Mapping[str, SnmpPoint | RegisterPoint]:
 
 
 def _source_problems(profile: _Family, file: str, lines: Mapping[tuple[str, ...], int]) -> list[Problem]:
-    named = {("points", name): point.source for name, point in _points(profile).items()}
+    named: dict[tuple[str, ...], str] = {("points", name): point.source for name, point in _points(profile).items()}
+    if isinstance(profile, ModbusProfile):
+        named |= {("controls", name): entry.source for name, entry in profile.controls.items()}
+        named |= {("mode",): profile.mode.source} if profile.mode else {}
     if isinstance(profile, SnmpProfile):
         named |= {("switching", str(name)): entry.source for name, entry in profile.switching.items()}
     return [

@@ -38,7 +38,7 @@ class Connection:
     """How one device is reached.
 
     `address` is a URL: `https://host:port` (Redfish), `snmp://host:port`, `modbus+tcp://host:port`,
-    `modbus+rtu:///dev/ttyUSB0?baud=19200&parity=E`, `ssh://host:port`, `serial:///dev/ttyS0?baud=115200`,
+    `modbus+rtu:///dev/ttyUSB0?baud=19200&parity=E`, `modbus+rtu+tcp://host:port`, `ssh://host:port`, `serial:///dev/ttyS0?baud=115200`,
     `socket://host:port`, `rfc2217://host:port`.
     `secrets` is keyed by purpose: `password`, `community`, `auth`, `privacy`.
     `now` tells rack time in UTC; `pace` is rack seconds per wall second (1 on hardware).

@@ -1,18 +1,20 @@
 """Driver for the BMC of a compute tray: Redfish over HTTPS.
 
 Options: `fingerprint` or `ca` (see `drivers.transports.redfish`), `timeout` (wall seconds a call, 10), `max_age` (rack
-seconds after which a value is stale, 60), `sensor.inlet.temperature` and `sensor.tray.power` (Ids of sensors, where the
-BMC does not say which these are).
+seconds after which a value is stale, 60), `change_timeout` (wall seconds until a change reads back, 120),
+`sensor.inlet.temperature` and `sensor.tray.power` (Ids of sensors, where the BMC does not say which these are).
 """
 
 from __future__ import annotations
 
 from drivers.bmc.tray import ComputeTray
+from drivers.resources.writing import Writer
+from drivers.transports.address import number_option
 from drivers.transports.redfish import RedfishWire
 from harness.connection import Connection
 from harness.errors import DefinitionError
 
-OPTIONS = ("fingerprint", "ca", "timeout", "max_age", "sensor.inlet.temperature", "sensor.tray.power")
+OPTIONS = ("fingerprint", "ca", "timeout", "max_age", "change_timeout", "sensor.inlet.temperature", "sensor.tray.power")
 
 
 def connect(connection: Connection) -> ComputeTray:
@@ -28,4 +30,6 @@ def connect(connection: Connection) -> ComputeTray:
         for name, value in connection.options.items()
         if name.startswith("sensor.")
     }
-    return ComputeTray(connection.device, RedfishWire.of(connection), connection.now, float(max_age), chosen)
+    wire = RedfishWire.of(connection)
+    writer = Writer(wire, connection.device, number_option(connection, "change_timeout", 120.0, 0.1, 3600.0))
+    return ComputeTray(wire, writer, connection.now, float(max_age), chosen)

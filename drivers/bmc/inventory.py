@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from drivers.bmc.tree import Place, Tree
-from drivers.bmc.values import Json, is_healthy, is_present, link, links, natural, text
+from drivers.resources.values import Json, is_healthy, is_present, link, links, natural, text
 from harness.capabilities import Firmware, Identified, Part
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drivers.bmc.tree import Place, Tree
-from drivers.bmc.values import Json, links, natural, section, text
+from drivers.resources.values import Json, links, natural, section, text
 from harness.quantities import Channel, Unit
 
 NOT_THE_DIE = re.compile(r"dram|hbm|mem|limit|margin|headroom|vreg|inlet|exhaust|edp|peak|max", re.IGNORECASE)

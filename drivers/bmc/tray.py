@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
+from drivers.bmc.events import stream_events
 from drivers.bmc.inventory import firmware, identity, part
-from drivers.bmc.leak import leaks, wet_count
-from drivers.bmc.log import read_logs
-from drivers.bmc.reading import ReadPlan, carry_out, plan_reads
+from drivers.bmc.log import clear_logs, read_logs
+from drivers.bmc.power import boot_of, read_power, set_boot, set_power
 from drivers.bmc.telemetry import LEAK_QUANTITY, Source, choose_sources
-from drivers.bmc.tree import Tree, discover, read_members
-from drivers.bmc.values import Json, missing, natural, sensor_reading
+from drivers.bmc.tree import Tree, discover
+from drivers.bmc.trust import read_certificates, read_integrity
+from drivers.resources.leak import leaks, wet_count
+from drivers.resources.members import read_members
+from drivers.resources.reading import ReadPlan, carry_out, plan_reads, together
+from drivers.resources.reports import choose_reports
+from drivers.resources.values import Json, link, missing, natural, sensor_reading
+from drivers.resources.writing import Writer
 from drivers.transports.redfish import RedfishWire
 from harness.capabilities import Firmware, Identified, Leak, LogEntry, Part
-from harness.errors import Unreachable
+from harness.controls import Boot, CertificateOnDevice, DeviceEvent, Integrity, PowerState
+from harness.errors import Unreachable, Unsupported
 from harness.quantities import Channel, Quality, Reading, Sample
 
 POLLING_FLOOR = 0.5
@@ -22,12 +29,13 @@ POLLING_FLOOR = 0.5
 
 
 class ComputeTray:
-    """Identity, inventory, firmware, event log, telemetry and leak detectors of one tray."""
+    """Identity, inventory, firmware, log, telemetry, leak detectors and what proves them; and power and boot source."""
 
     def __init__(
-        self, device: str, wire: RedfishWire, now: Callable[[], datetime], max_age: float, chosen: dict[str, str]
+        self, wire: RedfishWire, writer: Writer, now: Callable[[], datetime], max_age: float, chosen: dict[str, str]
     ) -> None:
-        self._device = device
+        self._device = writer.device
+        self._writer = writer
         self._wire = wire
         self._now = now
         self._max_age = max_age
@@ -51,7 +59,11 @@ class ComputeTray:
         tree = await discover(self._wire, self._device)
         self._sources = choose_sources(tree, self._device, self._chosen)
         wanted = {source.path for source in self._sources if source.path}
-        self._sensors = await plan_reads(self._wire, tree.sensors, wanted, expands=tree.expands)
+        known = {path: tree.all_sensors[path] for path in sorted(wanted) if path in tree.all_sensors}
+        reported = await choose_reports(
+            self._wire, tree.reports, known, self._device, now=self._now(), max_age=self._max_age
+        )
+        self._sensors = await plan_reads(self._wire, tree.sensors, wanted, expands=tree.expands, reported=reported)
         every = {path for each in tree.detectors for path in each.members}
         self._detectors = await plan_reads(self._wire, tree.detectors, every, expands=tree.expands)
         self._tree = tree
@@ -92,6 +104,45 @@ class ComputeTray:
         self._known("read its leak detectors")
         return leaks(await carry_out(self._wire, self._detectors, self._device, self._wire.timeout))
 
+    async def clear_log(self) -> Sequence[LogEntry]:
+        """Clear every event log; returns what was in them."""
+        return await clear_logs(self._writer, self._known("clear its log").log_owners)
+
+    async def power(self) -> PowerState:
+        """Read whether the system has main power."""
+        return await read_power(self._writer, self._system("read its power"))
+
+    async def set_power(self, state: PowerState, *, force: bool = False) -> PowerState:
+        """Switch main power; returns once it reads back (option `change_timeout`, wall seconds)."""
+        return await set_power(self._writer, self._system("switch its power"), state, force=force)
+
+    async def boot(self) -> Boot:
+        """Read what the system starts from next: the pending setting where there is one, else the present one."""
+        system = await self._wire.get(self._system("read its boot source"))
+        pending = link(system, "@Redfish.Settings", "SettingsObject")
+        return boot_of((await self._wire.find(pending) if pending else None) or system)
+
+    async def set_boot(self, target: str, *, once: bool = True) -> Boot:
+        """Direct the next start; returns once it reads back."""
+        return await set_boot(self._writer, self._system("set its boot source"), target, once=once)
+
+    async def certificates(self) -> Sequence[CertificateOnDevice]:
+        """Read the certificates that the BMC holds."""
+        tree = self._known("list its certificates")
+        return await read_certificates(self._wire, tree.certificates, tree.managers, self._device)
+
+    async def integrity(self) -> Sequence[Integrity]:
+        """Read which components can attest their firmware."""
+        tree = self._known("list what it can attest")
+        return await read_integrity(self._wire, tree.integrity, tree.homes, self._device)
+
+    def events(self, idle: float = 60.0) -> AsyncIterator[DeviceEvent]:
+        """Listen to the BMC's events; `idle` in wall seconds."""
+        tree = self._known("listen to its events")
+        if not tree.events:
+            raise Unsupported(self._device, "listen to its events", "it offers no stream", "Sample it instead.")
+        return stream_events(self._wire, tree.events, self._device, self._now, idle=idle)
+
     def channels(self) -> Sequence[Channel]:
         """The channels, fixed after `open`."""
         return tuple(source.channel for source in self._sources)
@@ -99,7 +150,7 @@ class ComputeTray:
     async def sample(self) -> Sequence[Sample]:
         """Read every channel once; raises where the BMC answers nothing at all."""
         self._known("sample")
-        plan = _together(self._sensors, self._detectors)
+        plan = together(self._sensors, self._detectors)
         found = await carry_out(self._wire, plan, self._device, self._wire.timeout)
         now = self._now()
         detectors = {path: found.get(path) for path in self._detectors.wanted}
@@ -121,13 +172,13 @@ class ComputeTray:
         found = await self._wire.gather(path for path in paths if path)
         return [found.get(path) or {} for path in paths]
 
+    def _system(self, attempt: str) -> str:
+        path = self._known(attempt).system
+        if not path:
+            raise Unsupported(self._device, attempt, "it has no computer system", "Check that this is a tray's BMC.")
+        return path
+
     def _known(self, attempt: str) -> Tree:
         if self._tree is None:
             raise Unreachable(self._device, attempt, "the device is not open", "Open the device first.")
         return self._tree
-
-
-def _together(first: ReadPlan, second: ReadPlan) -> ReadPlan:
-    return ReadPlan(
-        (*first.wanted, *second.wanted), {**first.expanded, **second.expanded}, (*first.single, *second.single)
-    )

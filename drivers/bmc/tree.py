@@ -9,14 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drivers.bmc.values import Json, entries, link, links, natural, section, text
+from drivers.resources.equipment import numbered
+from drivers.resources.leak import find_detectors
+from drivers.resources.members import (
+    ROOT,
+    Collection,
+    can_expand,
+    read_collections,
+    read_members,
+    read_or_nothing,
+)
+from drivers.resources.values import Json, link, links, natural, section, text
 from drivers.transports.redfish import RedfishWire
 from harness.errors import Misbehaved
 
-ROOT = "/redfish/v1/"
-MAX_PAGES = 200
-EXPAND = "?$expand=.($levels=1)"
-"""Subordinate resources, one level deep (DSP0266, 7.3.2)."""
 _PROCESSORS = {"GPU": "accelerator", "Accelerator": "accelerator", "CPU": "cpu"}
 
 
@@ -27,15 +33,6 @@ class Place:
     name: str
     kind: str
     path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A collection with its members as they were at discovery."""
-
-    path: str
-    chassis: str
-    members: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,12 @@ class Tree:
     log_owners: tuple[str, ...]
     expands: bool
     """Whether the service offers `$expand` over subordinate resources."""
+    managers: Mapping[str, Json]
+    certificates: str
+    integrity: str
+    reports: str
+    events: str
+    """Where server-sent events come from."""
 
     @property
     def all_sensors(self) -> Mapping[str, Json]:
@@ -66,8 +69,7 @@ class Tree:
 async def discover(wire: RedfishWire, device: str) -> Tree:
     """Walk the service once; raises DeviceError, Misbehaved where it has no chassis."""
     root = await wire.get(ROOT)
-    query = section(root, "ProtocolFeaturesSupported", "ExpandQuery")
-    expands = query.get("NoLinks") is True and query.get("Levels") is True
+    expands = can_expand(root)
     systems = await read_members(wire, link(root, "Systems"), device)
     chassis = await read_members(wire, link(root, "Chassis"), device)
     managers = await read_members(wire, link(root, "Managers"), device)
@@ -77,46 +79,29 @@ async def discover(wire: RedfishWire, device: str) -> Tree:
     system = _main_system(manager, systems, managers)
     body = _outermost(_first(links(systems.get(system, {}), "Links", "Chassis"), chassis), chassis)
     parts = await _parts(wire, systems, chassis, device)
-    places = tuple(place for kind, found in parts.items() for place in name_places(kind, found))
+    labelled = {"psu": parts.pop("psu")}  # numbered from 1, as printed on the bay
+    places = (
+        *(place for kind, found in parts.items() for place in name_places(kind, found)),
+        *(Place(name, kind, path) for kind, found in labelled.items() for path, name in numbered(kind, found).items()),
+    )
     return Tree(
         system=system,
         chassis=body,
         manager=manager,
         places=places,
         homes=_homes(places, parts, chassis),
-        sensors=await _collections(wire, {p: link(c, "Sensors") for p, c in chassis.items()}, device, expands),
+        sensors=await read_collections(wire, {p: link(c, "Sensors") for p, c in chassis.items()}, device, expands),
         metrics=await _metrics(wire, {**parts["accelerator"], **parts["cpu"], body: chassis.get(body, {})}),
-        detectors=await _detectors(wire, chassis, device, expands),
-        firmware=link(await _or_nothing(wire, link(root, "UpdateService")), "FirmwareInventory"),
+        detectors=await find_detectors(wire, chassis, device, expands),
+        firmware=link(await read_or_nothing(wire, link(root, "UpdateService")), "FirmwareInventory"),
         log_owners=tuple(link(each, "LogServices") for each in (*managers.values(), *systems.values())),
         expands=expands,
+        managers=managers,
+        certificates=link(root, "CertificateService"),
+        integrity=link(root, "ComponentIntegrity"),
+        reports=link(await read_or_nothing(wire, link(root, "TelemetryService")), "MetricReports"),
+        events=text(await read_or_nothing(wire, link(root, "EventService")), "ServerSentEventUri"),
     )
-
-
-async def member_paths(wire: RedfishWire, path: str, device: str, query: str = "") -> dict[str, Json]:
-    """The members of a collection, page by page (`Members@odata.nextLink`): path to what the collection says of them.
-
-    A missing collection has none. Raises Misbehaved where the pages never end.
-    """
-    found: dict[str, Json] = {}
-    page, seen = f"{path}{query}" if path else "", set[str]()
-    while page:
-        if page in seen or len(seen) >= MAX_PAGES:
-            raise Misbehaved(device, f"list {path}", "its pages never end", "The BMC's firmware is at fault.")
-        seen.add(page)
-        resource = await wire.find(page)
-        if resource is None:
-            break
-        found.update({link(each): each for each in entries(resource.get("Members")) if link(each)})
-        following = resource.get("Members@odata.nextLink")
-        page = following if isinstance(following, str) else ""
-    return found
-
-
-async def read_members(wire: RedfishWire, path: str, device: str) -> dict[str, Json]:
-    """Every member of a collection, read one by one; one that does not exist is left out."""
-    found = await wire.gather(await member_paths(wire, path, device))
-    return {member: resource for member, resource in found.items() if resource is not None}
 
 
 def name_places(kind: str, found: Mapping[str, Json]) -> tuple[Place, ...]:
@@ -134,47 +119,22 @@ def name_places(kind: str, found: Mapping[str, Json]) -> tuple[Place, ...]:
 async def _parts(
     wire: RedfishWire, systems: Mapping[str, Json], chassis: Mapping[str, Json], device: str
 ) -> dict[str, dict[str, Json]]:
-    parts: dict[str, dict[str, Json]] = {"accelerator": {}, "cpu": {}, "memory": {}, "nic": {}}
+    kinds = ("accelerator", "cpu", "memory", "drive", "nic", "psu")
+    parts: dict[str, dict[str, Json]] = {kind: {} for kind in kinds}
     for system in systems.values():
         for path, each in (await read_members(wire, link(system, "Processors"), device)).items():
             kind = _PROCESSORS.get(text(each, "ProcessorType"))
             if kind is not None:
                 parts[kind][path] = each
         parts["memory"].update(await read_members(wire, link(system, "Memory"), device))
+        for storage in (await read_members(wire, link(system, "Storage"), device)).values():
+            drives = await wire.gather(links(storage, "Drives"))
+            parts["drive"].update({path: each for path, each in drives.items() if each is not None})
     for body in chassis.values():
         parts["nic"].update(await read_members(wire, link(body, "NetworkAdapters"), device))
+        subsystem = await read_or_nothing(wire, link(body, "PowerSubsystem"))
+        parts["psu"].update(await read_members(wire, link(subsystem, "PowerSupplies"), device))
     return parts
-
-
-async def _collections(
-    wire: RedfishWire, wanted: Mapping[str, str], device: str, expands: bool
-) -> tuple[Collection, ...]:
-    """Collections by the chassis that links to them, members read in full."""
-    found: list[Collection] = []
-    for owner, path in wanted.items():
-        listed = await member_paths(wire, path, device, EXPAND if expands and path else "")
-        bare = [member for member, said in listed.items() if len(said) <= 1]
-        read = await wire.gather(bare)
-        members = {member: read.get(member, said) for member, said in listed.items()}
-        full = {member: resource for member, resource in members.items() if resource is not None}
-        if full and path not in {each.path for each in found}:
-            found.append(Collection(path, owner, full))
-    return tuple(found)
-
-
-async def _detectors(
-    wire: RedfishWire, chassis: Mapping[str, Json], device: str, expands: bool
-) -> tuple[Collection, ...]:
-    """Leak detectors: Chassis → ThermalSubsystem → LeakDetection → LeakDetectors (DSP2046, LeakDetection 1.2)."""
-    thermal = await wire.gather(
-        link(each, "ThermalSubsystem") for each in chassis.values() if link(each, "ThermalSubsystem")
-    )
-    wanted: dict[str, str] = {}
-    for owner, each in chassis.items():
-        subsystem = thermal.get(link(each, "ThermalSubsystem")) or {}
-        detection = await _or_nothing(wire, link(subsystem, "LeakDetection"))
-        wanted[owner] = link(detection, "LeakDetectors")
-    return await _collections(wire, {owner: path for owner, path in wanted.items() if path}, device, expands)
 
 
 async def _metrics(wire: RedfishWire, owners: Mapping[str, Json]) -> dict[str, Json]:
@@ -183,10 +143,6 @@ async def _metrics(wire: RedfishWire, owners: Mapping[str, Json]) -> dict[str, J
     }
     found = await wire.gather(paths.values())
     return {owner: found[path] or {} for owner, path in paths.items()}
-
-
-async def _or_nothing(wire: RedfishWire, path: str) -> Json:
-    return (await wire.find(path) or {}) if path else {}
 
 
 def _homes(

@@ -1,27 +1,32 @@
-"""Modbus transport: holding registers over TCP, and over a serial bus (`modbus_rtu`).
+"""Modbus transport: holding registers over TCP, over a serial bus (`modbus_rtu`), and RTU over TCP.
 
 pymodbus' own defaults wait twelve seconds for a dead device; here one exchange has one explicit time-out, and a read
-that fails is repeated once over a new connection.
+that fails is repeated once over a new connection; a write never is.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.pdu import ModbusPDU
 
 from drivers.transports.address import host_and_port, number_option, query_options, split_address, wrong
 from drivers.transports.modbus_rtu import BusSettings, RtuLink, share_bus
 from drivers.transports.modbus_wire import (
-    MOST_REGISTERS,
+    READ_DEVICE_IDENTIFICATION,
+    Ask,
     Counters,
     Fault,
     ModbusLink,
     Spoiled,
+    checked,
     classify,
-    registers_of,
+    identification_of,
+    send,
     translated,
 )
 from harness.connection import Connection
@@ -35,9 +40,10 @@ _PARITIES = ("N", "E", "O")
 def connect_modbus(connection: Connection) -> ModbusLink:
     """A link by the address: `modbus+tcp://host:port`, or `modbus+rtu:///dev/ttyUSB0?baud=19200&parity=E`.
 
-    `modbus+rtu://host:port` is a serial device server. The network is not touched. Raises DefinitionError.
+    `modbus+rtu+tcp://host:port` is a serial device server, frames of RTU over TCP; `modbus+rtu://host:port` means the
+    same. The network is not touched. Raises DefinitionError.
     """
-    parts = split_address(connection, ["modbus+tcp", "modbus+rtu"])
+    parts = split_address(connection, ["modbus+tcp", "modbus+rtu", "modbus+rtu+tcp"])
     if parts.scheme == "modbus+tcp":
         host, port = host_and_port(connection, parts, 502)
         return TcpLink(connection.device, host, port, number_option(connection, "timeout", 1.0, 0.05, 60.0))
@@ -45,6 +51,8 @@ def connect_modbus(connection: Connection) -> ModbusLink:
     if parts.netloc and parts.path.strip("/"):
         raise wrong(connection, "address", f"{connection.address!r}: three slashes before a path, two before a host")
     port_url = f"socket://{parts.netloc}" if parts.netloc else parts.path
+    if parts.scheme == "modbus+rtu+tcp" and (not parts.hostname or parts.port is None or parts.path.strip("/")):
+        raise wrong(connection, "address", f"{connection.address!r} must be modbus+rtu+tcp://host:port")
     if not port_url:
         raise wrong(connection, "address", f"{connection.address!r} names no port")
     baud, stopbits, parity = query.get("baud", "19200"), query.get("stopbits", "1"), query.get("parity", "E")
@@ -75,26 +83,35 @@ class TcpLink:
         self._counters: dict[int, Counters] = {}
 
     async def read(self, unit: int, address: int, count: int) -> tuple[int, ...]:
-        if not 1 <= count <= MOST_REGISTERS:
-            raise ValueError(f"{count} registers do not fit into one request")
+        return tuple((await self._ask(unit, Ask.read(address, count))).registers)
+
+    async def write(self, unit: int, address: int, values: Sequence[int]) -> None:
+        await self._ask(unit, Ask.write(address, values))
+
+    async def identification(self, unit: int) -> Mapping[int, str]:
+        return identification_of(await self._ask(unit, Ask(READ_DEVICE_IDENTIFICATION)))
+
+    def dormant(self, unit: int) -> bool:  # noqa: ARG002 - the protocol's signature
+        return False  # a unit behind a connection of its own holds nobody up
+
+    async def _ask(self, unit: int, ask: Ask) -> ModbusPDU:
         async with self._asking:
-            for last in (False, True):
+            for last in (not ask.repeatable, True):
                 try:
-                    registers = await self._exchange(unit, address, count)
+                    answer = await self._exchange(unit, ask)
                 except Spoiled as spoiled:
                     self._count(unit, spoiled.fault)
                     if spoiled.fault is not Fault.EXCEPTION:
                         self._drop()
                     if last or spoiled.fault is Fault.EXCEPTION:
-                        attempted = f"Modbus read of {count} registers from {address}, unit {unit}"
                         where = f"address {self._host}:{self._port}"
-                        raise translated(self._device, attempted, spoiled, where) from spoiled
+                        raise translated(self._device, f"{ask}, unit {unit}", spoiled, where) from spoiled
                 except BaseException:
                     self._drop()  # cancelled in mid-exchange
                     raise
                 else:
                     self._count(unit, None)
-                    return registers
+                    return answer
         raise AssertionError("unreachable")
 
     def counters(self, unit: int) -> Counters:
@@ -103,16 +120,16 @@ class TcpLink:
     async def close(self) -> None:
         self._drop()
 
-    async def _exchange(self, unit: int, address: int, count: int) -> tuple[int, ...]:
+    async def _exchange(self, unit: int, ask: Ask) -> ModbusPDU:
         client = await self._connected()
         self._heard.clear()
         try:
-            answer = await client.read_holding_registers(address, count=count, device_id=unit)
+            answer = await send(client, ask, unit)
         except (ModbusException, OSError) as error:
             if not client.connected and not self._heard:
                 raise Spoiled(Fault.SILENCE, "the device closed the connection") from error
             raise classify(bytes(self._heard), -1, self._timeout) from error
-        return registers_of(answer, count, bytes(self._heard))
+        return checked(answer, ask, bytes(self._heard))
 
     async def _connected(self) -> AsyncModbusTcpClient:
         if self._client is not None and self._client.connected:

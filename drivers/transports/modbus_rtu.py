@@ -13,6 +13,7 @@ import os
 import time
 import weakref
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,14 +21,19 @@ import serial
 from pymodbus import ModbusException
 from pymodbus.client import ModbusSerialClient
 from pymodbus.exceptions import ConnectionException
+from pymodbus.pdu import ModbusPDU
 
 from drivers.transports.modbus_wire import (
     MOST_REGISTERS,
+    READ_DEVICE_IDENTIFICATION,
+    Ask,
     Counters,
     Fault,
     Spoiled,
+    checked,
     classify,
-    registers_of,
+    identification_of,
+    send,
     translated,
 )
 
@@ -37,6 +43,10 @@ _QUIET = 0.05
 """Wall seconds without an octet after which the bus counts as quiet."""
 _PATIENCE = 2
 """Silences in a row after which a unit is asked only once a read."""
+_DORMANT_AFTER = 10
+"""Silences in a row after which a unit is dormant (as rackmon has it): its time-outs would starve the others."""
+_ASK_AGAIN = 5.0
+"""Wall seconds for which a dormant unit is left alone; one time-out in that time costs the bus a few percent."""
 _EMPTYING = 2.0
 """Wall seconds after which a bus that never falls quiet is given up for this time."""
 
@@ -73,6 +83,8 @@ class Bus:
         """By unit: when it may be asked again after a failure."""
         self._dead: defaultdict[int, int] = defaultdict(int)
         """By unit: silences in a row."""
+        self._asleep: dict[int, float] = {}
+        """By dormant unit: when it is asked again."""
         self._counters: dict[int, Counters] = {}
 
     def join(self, user: int) -> None:
@@ -88,12 +100,16 @@ class Bus:
         """What became of the exchanges with one unit."""
         return self._counters.get(unit, Counters())
 
-    async def read(self, user: int, unit: int, address: int, count: int) -> tuple[int, ...]:
-        """`count` registers; raises Spoiled when the second attempt failed too."""
+    def dormant(self, unit: int) -> bool:
+        """Whether a unit was silent so often that it is left alone for the moment."""
+        return self._asleep.get(unit, 0.0) > time.monotonic()
+
+    async def ask(self, user: int, unit: int, ask: Ask) -> ModbusPDU:
+        """The answer to a request; raises Spoiled when the second attempt of a read failed too."""
         self.join(user)
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"bus {self.settings.port}")
-        return await asyncio.get_running_loop().run_in_executor(self._worker, self._read, unit, address, count)
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._ask, unit, ask)
 
     async def release(self, user: int) -> None:
         """The last user to go closes the port."""
@@ -105,26 +121,31 @@ class Bus:
         await asyncio.get_running_loop().run_in_executor(worker, self._close)
         worker.shutdown(wait=False)
 
-    def _read(self, unit: int, address: int, count: int) -> tuple[int, ...]:
+    def _ask(self, unit: int, ask: Ask) -> ModbusPDU:
+        asleep = self._asleep.get(unit, 0.0) - time.monotonic()
+        if asleep > 0:
+            seen = f"it is dormant: silent {self._dead[unit]} times in a row, asked again in {asleep:.0f} s"
+            raise Spoiled(Fault.SILENCE, seen)
         try:
-            return self._attempt(unit, address, count)
+            return self._attempt(unit, ask)
         except Spoiled as first:
             # A unit that was dead before is not waited for twice: the others on the bus have to be read, too.
-            if first.fault in (Fault.EXCEPTION, Fault.NO_PORT) or self._dead[unit] > _PATIENCE:
+            hopeless = first.fault in (Fault.EXCEPTION, Fault.NO_PORT) or self._dead[unit] > _PATIENCE
+            if hopeless or not ask.repeatable:
                 raise
-        return self._attempt(unit, address, count)
+        return self._attempt(unit, ask)
 
-    def _attempt(self, unit: int, address: int, count: int) -> tuple[int, ...]:
+    def _attempt(self, unit: int, ask: Ask) -> ModbusPDU:
         if self._owed[unit]:
-            self._fence(unit, address)
-        return self._exchange(unit, address, count)
+            self._fence(unit, ask.address)
+        return self._exchange(unit, ask)
 
     def _fence(self, unit: int, address: int) -> None:
         """Returns once nothing that was asked of this unit before can still be answered."""
         for last in (False, True):
             length = next(n for n in range(1, MOST_REGISTERS + 1) if n not in self._owed[unit])
             try:
-                self._exchange(unit, address, length)
+                self._exchange(unit, Ask.read(address, length))
             except Spoiled as spoiled:
                 if spoiled.fault is not Fault.EXCEPTION:
                     if last or spoiled.fault is not Fault.GARBAGE:
@@ -133,41 +154,49 @@ class Bus:
             self._owed[unit].clear()
             return
 
-    def _exchange(self, unit: int, address: int, count: int) -> tuple[int, ...]:
+    def _exchange(self, unit: int, ask: Ask) -> ModbusPDU:
         fault: Fault | None = None
         try:
-            client = self._opened(count)
+            client = self._opened(ask)
             time.sleep(max(0.0, max(self._free_at, self._held.pop(unit, 0.0)) - time.monotonic()))
+            self._discard()
             self._heard.clear()
-            self._owed[unit].add(count)
-            answer = client.read_holding_registers(address, count=count, device_id=unit)
-            registers = registers_of(answer, count, bytes(self._heard))
+            self._owed[unit].add(ask.key)
+            answer = checked(send(client, ask, unit), ask, bytes(self._heard))
         except Spoiled as spoiled:
             fault = spoiled.fault
             if spoiled.code:
-                self._owed[unit].discard(count)
+                self._owed[unit].discard(ask.key)
             raise
         except (ConnectionException, OSError, serial.SerialException) as error:
             self._close()
             fault = Fault.NO_PORT
             raise Spoiled(fault, f"port {self.settings.port} cannot be used: {error}") from error
         except ModbusException as error:
-            heard = classify(bytes(self._heard), unit, self.settings.timeout)
+            heard = classify(bytes(self._heard), unit, self.settings.timeout, ask.function)
             fault = heard.fault
             raise heard from error
         else:
-            self._owed[unit].discard(count)
-            return registers
+            self._owed[unit].discard(ask.key)
+            return answer
         finally:
-            if fault in (Fault.SILENCE, Fault.CRC, Fault.GARBAGE):
-                self._empty()
-                if fault is not Fault.CRC:
-                    self._held[unit] = time.monotonic() + 2 * self.settings.timeout
-            self._free_at = time.monotonic() + max(3.5 * self.settings.character, _LEAST_SILENCE)
-            self._dead[unit] = self._dead[unit] + 1 if fault is Fault.SILENCE else 0
-            self._counters[unit] = self.counters(unit).plus(fault)
+            self._settle(unit, fault)
 
-    def _opened(self, count: int) -> ModbusSerialClient:
+    def _settle(self, unit: int, fault: Fault | None) -> None:
+        """After an exchange: empty the bus where something may be left on it, and remember how the unit behaved."""
+        if fault in (Fault.SILENCE, Fault.CRC, Fault.GARBAGE):
+            self._empty()
+            if fault is not Fault.CRC:
+                self._held[unit] = time.monotonic() + 2 * self.settings.timeout
+        self._free_at = time.monotonic() + max(3.5 * self.settings.character, _LEAST_SILENCE)
+        self._dead[unit] = self._dead[unit] + 1 if fault is Fault.SILENCE else 0
+        self._counters[unit] = self.counters(unit).plus(fault)
+        if self._dead[unit] >= _DORMANT_AFTER:
+            self._asleep[unit] = time.monotonic() + _ASK_AGAIN
+        else:
+            self._asleep.pop(unit, None)
+
+    def _opened(self, ask: Ask) -> ModbusSerialClient:
         settings = self.settings
         if self._client is None:
             self._client = ModbusSerialClient(
@@ -180,12 +209,18 @@ class Bus:
                 trace_packet=self._listen,
             )
         # The reply takes its time on the wire beside the unit's own.
-        self._client.comm_params.timeout_connect = settings.timeout + (5 + 2 * count) * settings.character
+        self._client.comm_params.timeout_connect = settings.timeout + ask.octets * settings.character
         if not self._client.connect():
             self._client = None
             reason = "it does not exist, is in use by another program, or may not be opened"
             raise Spoiled(Fault.NO_PORT, f"port {settings.port} cannot be opened: {reason}")
         return self._client
+
+    def _discard(self) -> None:
+        """Drop what came since the last exchange: a second copy of its answer would pass for the next one's."""
+        line = self._client.socket if self._client else None
+        if line is not None and (waiting := line.in_waiting):
+            line.read(waiting)
 
     def _empty(self) -> None:
         """Stay silent and discard what comes, until the bus is quiet."""
@@ -224,13 +259,23 @@ class RtuLink:
         bus.join(id(self))
 
     async def read(self, unit: int, address: int, count: int) -> tuple[int, ...]:
-        if not 1 <= count <= MOST_REGISTERS:
-            raise ValueError(f"{count} registers do not fit into one request")
+        return tuple((await self._ask(unit, Ask.read(address, count))).registers)
+
+    async def write(self, unit: int, address: int, values: Sequence[int]) -> None:
+        await self._ask(unit, Ask.write(address, values))
+
+    async def identification(self, unit: int) -> Mapping[int, str]:
+        return identification_of(await self._ask(unit, Ask(READ_DEVICE_IDENTIFICATION)))
+
+    def dormant(self, unit: int) -> bool:
+        return self._bus.dormant(unit)
+
+    async def _ask(self, unit: int, ask: Ask) -> ModbusPDU:
         try:
-            return await self._bus.read(id(self), unit, address, count)
+            return await self._bus.ask(id(self), unit, ask)
         except Spoiled as spoiled:
-            attempted = f"Modbus read of {count} registers from {address}, unit {unit}"
-            raise translated(self._device, attempted, spoiled, f"bus {self._bus.settings.port}") from spoiled
+            where = f"bus {self._bus.settings.port}"
+            raise translated(self._device, f"{ask}, unit {unit}", spoiled, where) from spoiled
 
     def counters(self, unit: int) -> Counters:
         return self._bus.counters(unit)

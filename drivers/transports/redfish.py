@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext, SSLError, create_default_context
 from typing import Any
@@ -17,6 +19,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import redfish.aio as dmtf  # type: ignore[import-untyped]
+from redfish.aio.response import AsyncRestResponse  # type: ignore[import-untyped]
 
 from harness.connection import Connection
 from harness.errors import DefinitionError, DeviceError, Misbehaved, Refused, Unreachable, Unsupported
@@ -32,6 +35,22 @@ PAUSE = 0.2
 EXCERPT = 400
 FAREWELL = 5.0
 """Wall seconds a log-out may take."""
+
+
+NO_SESSION_LEFT = re.compile(r"SessionLimitExceeded|RAC0218|maximum number of (user )?sessions", re.IGNORECASE)
+"""How services say that all their sessions are taken (Base registry; iDRAC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer as received: `body` is empty where none came, `location` a task monitor or a new resource."""
+
+    status: int
+    body: Json
+    etag: str = ""
+    location: str = ""
+    retry_after: float | None = None
+    """Seconds after which to ask again, where the service says so."""
 
 
 class RedfishWire:
@@ -130,6 +149,11 @@ class RedfishWire:
 
     async def find(self, path: str) -> Json | None:
         """Read one resource, or None where the device says that there is none (404, 410); raises DeviceError."""
+        reply = await self.fetch(path)
+        return None if reply is None else reply.body
+
+    async def fetch(self, path: str) -> Reply | None:
+        """As `find`, with status, ETag and headers. An answer without content is an error, unless it is 202 or 204."""
         async with self._slots:
             return await self._read(path)
 
@@ -145,21 +169,58 @@ class RedfishWire:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def send(self, method: str, path: str, body: Mapping[str, object]) -> Json:
-        """Write once (POST, PATCH, PUT, DELETE), never again whatever happens; raises DeviceError."""
+        """Write once and give the answer's content; see `write`."""
+        return (await self.write(method, path, body)).body
+
+    async def write(self, method: str, path: str, body: Mapping[str, object], etag: str = "") -> Reply:
+        """Write once (POST, PATCH, PUT, DELETE), never again whatever happens; raises DeviceError.
+
+        With `etag` only if the resource is still the one that was read (If-Match; DSP0266, 7.7.2).
+        """
         attempt = f"{method} {path}"
+        headers = {"If-Match": etag} if etag else None
         async with self._slots:
             try:
                 async with asyncio.timeout(self._timeout):
                     verb = getattr(self._ready(attempt), method.lower())
-                    answer = await verb(path, body=dict(body))
+                    answer = await verb(path, body=dict(body), headers=headers)
             except (dmtf.RedfishError, TimeoutError) as error:
                 raise self._translate(attempt, error) from error
         problem = self._judge(attempt, answer)
         if problem is not None:
             raise problem
-        return self._decode(attempt, answer) if answer.read else {}
+        return self._reply(attempt, answer, empty=True)
 
-    async def _read(self, path: str) -> Json | None:
+    @asynccontextmanager
+    async def stream(self, path: str) -> AsyncIterator[aiohttp.StreamReader]:
+        """The octets of an answer that never ends (server-sent events); raises DeviceError where it does not begin."""
+        attempt = f"GET {path}"
+        client, session = self._ready(attempt), self._session
+        if session is None or not path.startswith("/"):
+            raise Misbehaved(self._device, attempt, "the link leads to another host", "Its firmware is at fault.")
+        # The library reads an answer whole and does not show its token; this is the one place that needs both.
+        headers = client._request_headers({"Accept": "text/event-stream"})  # noqa: SLF001
+        endless = aiohttp.ClientTimeout(total=None)
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await session.get(
+                    f"{self._base}{path}", headers=headers, timeout=endless, allow_redirects=False
+                )
+        except TimeoutError as error:
+            raise self._silent(attempt) from error
+        except aiohttp.ClientError as error:
+            raise self._broken(attempt, error) from error
+        try:
+            if answer.status != 200:
+                async with asyncio.timeout(self._timeout):
+                    said = await answer.content.read(EXCERPT)
+                refusal = AsyncRestResponse(None, answer.status, answer.headers, said)
+                raise self._judge(attempt, refusal) or self._garbled(attempt, f"HTTP {answer.status}", refusal)
+            yield answer.content
+        finally:
+            answer.close()
+
+    async def _read(self, path: str) -> Reply | None:
         attempt = f"GET {path}"
         problem: DeviceError | None = None
         try:
@@ -177,7 +238,7 @@ class RedfishWire:
                             return None
                         problem = self._judge(attempt, answer)
                         if problem is None:
-                            return self._decode(attempt, answer)
+                            return self._reply(attempt, answer, empty=answer.status in (202, 204))
                         if answer.status not in (429, 500, 502, 503, 504):
                             raise problem
                     if tried < GET_ATTEMPTS - 1:
@@ -187,6 +248,18 @@ class RedfishWire:
         except dmtf.RedfishError as error:
             raise self._translate(attempt, error) from error
         raise problem or self._silent(attempt)
+
+    def _reply(self, attempt: str, answer: Any, *, empty: bool) -> Reply:
+        body = {} if empty and not answer.read else self._decode(attempt, answer)
+        asked = answer.getheader("Retry-After") or ""
+        location = urlsplit(answer.getheader("Location") or "")
+        return Reply(
+            answer.status,
+            body,
+            answer.getheader("ETag") or str(body.get("@odata.etag") or ""),
+            f"{location.path}?{location.query}" if location.query else location.path,
+            float(asked) if asked.isdecimal() else None,
+        )
 
     async def _ask(self, attempt: str, path: str) -> Any:
         logins = self._logins
@@ -229,9 +302,21 @@ class RedfishWire:
         if 200 <= status < 300:
             return None
         seen, exchange = f"HTTP {status}{self._message(answer)}", self._excerpt(answer)
+        if NO_SESSION_LEFT.search(answer.text or ""):
+            return Unreachable(
+                self._device,
+                attempt,
+                f"all its sessions are taken, {seen}",
+                "Log other clients out, or wait until their sessions expire; resetting the BMC drops them at once.",
+                exchange,
+            )
         if status in (401, 403):
             return Refused(
                 self._device, attempt, seen, "Check the user, its password and its role in the bay file.", exchange
+            )
+        if status in (409, 412, 428):
+            return Misbehaved(
+                self._device, attempt, seen, "Somebody else changed it at the same time; look and try again.", exchange
             )
         if status in (405, 501):
             return Unsupported(self._device, attempt, seen, "This BMC cannot do it.", exchange)

@@ -23,6 +23,17 @@ _TIME_WINDOW = 60.0
 """Wall seconds after which boots and time of a v3 engine are asked for again; RFC 3414, 2.2.3 allows 150 s."""
 
 
+_NO_MESSAGE = "an answer that is no SNMP message"
+
+
+def _panicked(error: BaseException) -> bool:
+    """Whether this is a panic of gufo-snmp's Rust: 0.13 reads beyond an answer that is shorter than it claims to be.
+
+    Its class stands outside of Exception and cannot be imported, so it is known by name.
+    """
+    return type(error).__name__ == "PanicException"
+
+
 def fast_wire(agent: Agent) -> FastWire | None:
     """A fast way to read from this agent, or None where the package or a protocol is missing."""
     try:
@@ -53,6 +64,10 @@ class FastWire:
             raise ExchangeFailed(Failure.REFUSED, str(error)) from error
         except SnmpError as error:
             raise ExchangeFailed(Failure.NONSENSE, str(error) or type(error).__name__) from error
+        except BaseException as error:
+            if not _panicked(error):
+                raise
+            raise ExchangeFailed(Failure.NONSENSE, _NO_MESSAGE) from error
         answers = {parse_oid(name): _plain(value) for name, value in found.items()}
         return {oid: answers.get(oid) for oid in oids}
 
@@ -75,6 +90,10 @@ class FastWire:
             raise ExchangeFailed(Failure.REFUSED, str(error)) from error
         except SnmpError as error:
             raise ExchangeFailed(Failure.NONSENSE, str(error) or type(error).__name__) from error
+        except BaseException as error:
+            if not _panicked(error):
+                raise
+            raise ExchangeFailed(Failure.NONSENSE, _NO_MESSAGE) from error
 
     def reset(self) -> None:
         self.close()

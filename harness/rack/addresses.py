@@ -16,9 +16,9 @@ SCHEMES: Mapping[str, tuple[str, ...]] = {
     "host": ("ssh",),
     "console": ("serial", "socket", "rfc2217"),
     "switch": ("snmp",),
-    "pdu": ("snmp",),
-    "power_shelf": ("modbus+rtu", "modbus+tcp"),
-    "cdu": ("modbus+tcp", "modbus+rtu"),
+    "pdu": ("snmp", "https"),
+    "power_shelf": ("modbus+rtu", "modbus+tcp", "modbus+rtu+tcp", "https"),
+    "cdu": ("modbus+tcp", "modbus+rtu", "modbus+rtu+tcp", "https", "snmp"),
 }
 """Driver to the URL schemes it understands; see `harness.connection.Connection`."""
 

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import tty
@@ -78,29 +79,33 @@ _RESPONDER = textwrap.dedent(
 )
 
 
+def recording(name: str) -> dict[str, list[str]]:
+    """A recorded walk (`pdu/…`, `switch/…`) as tables of an agent; skips where the recordings are not there."""
+    path = CAPTURES / "snmprec" / f"{name}.snmprec"
+    if not path.exists():
+        pytest.skip("recorded walks are not part of this repository")
+    table = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        oid, _, rest = line.partition("|")
+        kind, _, value = rest.partition("|")
+        tag = kind.partition(":")[0].rstrip("x")
+        if tag not in KINDS:
+            continue
+        if ":numeric" in kind:  # a value that the recorder's simulator lets vary; its first one was recorded
+            value = next(word.removeprefix("initial=") for word in value.split(",") if word.startswith("initial="))
+        if value.startswith("ifIndex."):  # a recorder that named the object of an OID instead of numbering it
+            tag, value = "6", f".1.3.6.1.2.1.2.2.1.1.{value.removeprefix('ifIndex.')}"
+        if tag == "4":
+            value = value if kind.endswith("x") else value.encode().hex()
+            value = " ".join(value[at : at + 2] for at in range(0, len(value), 2))
+        table[oid] = [KINDS[tag], value]
+    return table
+
+
 @pytest.fixture
 def recorded() -> Callable[[str], dict[str, list[str]]]:
-    """Reads a recorded walk (`pdu/…`, `switch/…`); skips where the recordings are not there."""
-
-    def read(name: str) -> dict[str, list[str]]:
-        path = CAPTURES / "snmprec" / f"{name}.snmprec"
-        if not path.exists():
-            pytest.skip("recorded walks are not part of this repository")
-        table = {}
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            oid, kind, value = line.split("|", 2)
-            tag = kind.partition(":")[0].rstrip("x")
-            if tag not in KINDS:
-                continue
-            if ":numeric" in kind:  # a value that the recorder's simulator lets vary; its first one was recorded
-                value = next(word.removeprefix("initial=") for word in value.split(",") if word.startswith("initial="))
-            if tag == "4":
-                value = value if kind.endswith("x") else value.encode().hex()
-                value = " ".join(value[at : at + 2] for at in range(0, len(value), 2))
-            table[oid] = [KINDS[tag], value]
-        return table
-
-    return read
+    """Reads a recorded walk; see `recording`."""
+    return recording
 
 
 class Agents:
@@ -119,19 +124,19 @@ class Agents:
         lines: tuple[str, ...] = (),
         port: int = 0,
         engine: str = "80001f8804aabbccdd",
+        auth: str = "authentic-key",
     ) -> int:
-        """The port of a new agent: community `public` (reads and writes), user `bench` with SHA-256 and AES."""
+        """The port of a new agent: community `public` (reads, writes), user `bench` with SHA-256 (`auth`) and AES."""
         assert SNMPD is not None
         port = port or _free_port()
-        folder = self._folder / f"{port}-{engine}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix=f"{port}-", dir=self._folder))
         configuration = [
             f"agentAddress udp:127.0.0.1:{port}",
             "dontLogTCPWrappersConnects yes",
             f"exactEngineID 0x{engine}",
             "rwcommunity public 127.0.0.1",
             "rocommunity readonly 127.0.0.1",
-            "createUser bench SHA-256 authentic-key AES private-key",
+            f"createUser bench SHA-256 {auth} AES private-key",
             "rwuser bench priv",
             *lines,
         ]
@@ -192,14 +197,18 @@ class Line:
     """A serial line by pty with Modbus units on it, each as registers by address, and faults by number of a request.
 
     Written from MODBUS over Serial Line V1.02. `plan` maps the number of a request (from 1) to what becomes of its
-    answer: drop, late, crc, garbage, cut, other-unit, exception-N; else it answers. A late answer comes before the
-    answer to the request after it, as a unit that works in order sends it.
+    answer: drop, late, crc, garbage, cut, prefixed, trailing, duplicate, other-unit, exception-N; else it answers. A
+    late answer comes before the answer to the request after it, as a unit that works in order sends it.
     """
 
     def __init__(self) -> None:
         self.units: dict[int, dict[int, int]] = {}
         self.plan: dict[int, str] = {}
         self.asked: list[tuple[int, int, int]] = []
+        self.written: list[tuple[int, int, list[int]]] = []
+        self.identifications: dict[int, tuple[bytes, ...]] = {}
+        self.stubborn = False
+        """Confirms every write and does none."""
         self._master, self._slave = os.openpty()
         tty.setraw(self._master)
         tty.setraw(self._slave)
@@ -227,9 +236,29 @@ class Line:
             if self._stop in ready:
                 return
             heard += os.read(self._master, 256)
-            while len(heard) >= 8:
-                frame, heard = heard[:8], heard[8:]
+            while len(heard) >= 2 and len(heard) >= (long := _length(heard)):
+                frame, heard = heard[:long], heard[long:]
                 self._answer(frame)
+
+    def _identified(self, unit: int) -> bytes:
+        """Function 43/14, basic identification (V1.1b3, 6.21); exception 1 where the unit has none."""
+        texts = self.identifications.get(unit)
+        if texts is None:
+            return bytes([unit, 0xAB, 1])
+        objects = b"".join(bytes([at, len(text)]) + text for at, text in enumerate(texts))
+        return bytes([unit, 0x2B, 0x0E, 1, 1, 0, 0, len(texts)]) + objects
+
+    def _written(self, frame: bytes) -> bytes:
+        """Functions 6 and 16 (V1.1b3, 6.6 and 6.12); exception 2 where there is no such register."""
+        unit, first = frame[0], int.from_bytes(frame[2:4], "big")
+        octets = frame[4:6] if frame[1] == 6 else frame[7:-2]
+        values = [int.from_bytes(octets[at : at + 2], "big") for at in range(0, len(octets), 2)]
+        if any(first + at not in self.units[unit] for at in range(len(values))):
+            return bytes([unit, frame[1] | 0x80, 2])
+        self.written.append((unit, first, values))
+        if not self.stubborn:
+            self.units[unit] |= dict(enumerate(values, first))
+        return frame[:6]
 
     def _answer(self, frame: bytes) -> None:
         unit, first, count = frame[0], int.from_bytes(frame[2:4], "big"), int.from_bytes(frame[4:6], "big")
@@ -238,9 +267,13 @@ class Line:
         registers = self.units.get(unit)
         if registers is None or fate == "drop":
             return
-        words = [registers.get(first + at) for at in range(count)]
+        words = [registers.get(first + at) for at in range(count)] if frame[1] == 3 else []
         if fate.startswith("exception-"):
-            reply = bytes([unit, 0x83, int(fate.removeprefix("exception-"))])
+            reply = bytes([unit, frame[1] | 0x80, int(fate.removeprefix("exception-"))])
+        elif frame[1] == 0x2B:
+            reply = self._identified(unit)
+        elif frame[1] in (6, 16):
+            reply = self._written(frame)
         elif None in words:
             reply = bytes([unit, 0x83, 2])
         else:
@@ -253,10 +286,20 @@ class Line:
             "crc": whole[:-1] + bytes([whole[-1] ^ 1]),
             "garbage": b"\x55\xaa\x12\x00\x00\x07\x07",
             "cut": whole[:-3],
+            "prefixed": b"\x55\xaa" + whole,
+            "trailing": whole + b"\x00",
+            "duplicate": whole + whole,
             "other-unit": bytes([unit + 1]) + reply[1:] + crc16(bytes([unit + 1]) + reply[1:]),
         }.get(fate, whole)
         os.write(self._master, self._late + whole)
         self._late = b""
+
+
+def _length(heard: bytes) -> int:
+    """How long a request is that begins so (V1.1b3: functions 3 and 6, 16, 43)."""
+    if heard[1] == 16:
+        return 9 + heard[6] if len(heard) > 6 else 9
+    return 7 if heard[1] == 0x2B else 8
 
 
 def crc16(octets: bytes) -> bytes:

@@ -456,7 +456,11 @@ def test_a_recorded_gb300_tray(shown: Certificate) -> None:
             parts = await tray.parts()
             kinds = [part.kind for part in parts]
             assert (kinds.count("accelerator"), kinds.count("cpu"), kinds.count("nic")) == (4, 2, 5)
-            assert all(part.healthy for part in parts)
+            # Nine bays for SSDs, all empty; what is not there is neither well nor ill.
+            drives = [part for part in parts if part.kind == "drive"]
+            assert [(part.present, part.healthy) for part in drives] == [(False, None)] * 9
+            assert (kinds.count("memory"), kinds.count("psu")) == (6, 0)
+            assert all(part.healthy for part in parts if part.present)
             firmware = {each.component: each.version for each in await tray.firmware()}
             assert firmware["bmc"] == "70.01.00.09"
             assert firmware["accelerator-3"] == "97.10.3E.00.05"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from drivers.bmc.leak import leak_state
 from drivers.bmc.log import log_entry
 from drivers.bmc.tree import name_places
-from drivers.bmc.values import sensor_reading
+from drivers.resources.leak import leak_state
+from drivers.resources.values import sensor_reading
 from harness.capabilities import LeakState, Severity
 from harness.quantities import Quality, Unit
 

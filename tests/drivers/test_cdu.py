@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from drivers.cdu import Cdu, connect
+from drivers.cdu.registers import Cdu
+from drivers.cdu.registers import connect_registers as connect
 from harness.capabilities import (
     CoolantLoop,
     FirmwareInventory,

@@ -46,6 +46,7 @@ def connection(port: int, profile: str = "apc-rpdu2", *, version: int = 2, commu
 def use(what: Connection, question: Callable[[Pdu], Awaitable[T]]) -> T:
     async def run() -> T:
         pdu = connect(what)
+        assert isinstance(pdu, Pdu)
         try:
             await pdu.open()
             return await question(pdu)
@@ -253,6 +254,6 @@ def test_silence_raises(agents: Agents) -> None:
 
 def test_a_wrong_profile_is_told_with_a_suggestion() -> None:
     with pytest.raises(DefinitionError, match="did you mean 'apc-rpdu2'"):
-        connect(connection(1161, "apc-rpdu"))
+        connect(connection(1161, "apc-rpdu2x"))
     with pytest.raises(DefinitionError, match="for the driver switch"):
         connect(connection(1161, "standard-switch"))

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from drivers.power_shelf import PowerShelf, connect
+from drivers.power_shelf import connect as connect_any
+from drivers.power_shelf.registers import PowerShelf
+from drivers.power_shelf.registers import connect_registers as connect
 from harness.capabilities import FirmwareInventory, Identity, Inventory, PowerInlet, PowerSupplies, Telemetry
 from harness.connection import Connection, Driver, Option
+from harness.controls import BusQuality
 from harness.errors import DefinitionError, Misbehaved, Unreachable
 from harness.quantities import Quality, Unit
 
@@ -189,6 +192,36 @@ def test_all_silent_is_unreachable_and_garbage_is_not_silence(shelf: Line) -> No
             await driver.input_power()
 
     use(shelf, question)
+
+
+def test_the_maker_of_a_supply_is_what_function_43_says(shelf: Line) -> None:
+    shelf.identifications = {200: (b"Bench Power", b"PSU", b"1"), 201: (b"Other Power", b"PSU", b"1")}
+
+    async def question(driver: PowerShelf) -> None:
+        assert (await driver.identify()).manufacturer == "Bench Power"
+        assert [part.manufacturer for part in await driver.parts()] == ["Bench Power", "Other Power", ""]
+
+    use(shelf, question)
+
+
+def test_exchanges_are_counted_by_supply(shelf: Line) -> None:
+    async def question(driver: PowerShelf) -> None:
+        assert isinstance(driver, BusQuality)
+        del shelf.units[201]
+        await driver.supplies()
+        first, silent, _ = driver.exchanges()
+        assert (first.unit, silent.unit) == ("psu-1", "psu-2")
+        assert (first.silent, first.checksum, silent.silent > 0, silent.dormant) == (0, 0, True, False)
+
+    use(shelf, question)
+
+
+def test_the_address_decides_the_way_in() -> None:
+    def at(address: str, profile: str = "", **options: Option) -> Connection:
+        return Connection("shelf-1", address, profile, options=options, now=lambda: datetime.now(UTC))
+
+    assert type(connect_any(at("https://10.0.0.1"))).__name__ == "RedfishShelf"
+    assert type(connect_any(at("modbus+rtu+tcp://10.0.0.1:4001", "orv3-psu", units="200"))).__name__ == "PowerShelf"
 
 
 @pytest.mark.parametrize("units", ["", "200;201", "200,200", "0,1", "248", "psu-1"])

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from drivers.pdu import connect as connect_pdu
-from drivers.profile import PROFILES, ModbusProfile, SnmpProfile, load_profile, parse_profile, part, quantity
+from drivers.profile import (
+    PROFILES,
+    Command,
+    ModbusProfile,
+    SnmpProfile,
+    load_profile,
+    parse_profile,
+    part,
+    profiles,
+    quantity,
+)
 from harness.errors import DefinitionError
 
 GOOD = """\
@@ -56,15 +66,13 @@ def test_a_good_profile_is_read() -> None:
 
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_profile_that_ships_is_sound(path: Path) -> None:
-    import yaml
-
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    kind: type[SnmpProfile] | type[ModbusProfile] = SnmpProfile if data["transport"] == "snmp" else ModbusProfile
-    quantities = {quantity(name) for name in data["points"]}
-    profile = load_profile(path.stem, kind, driver=data["driver"], required=quantities)
-    assert set(profile.sources) == {point.source for point in profile.points.values()} | {
-        entry.source for entry in (profile.switching.values() if isinstance(profile, SnmpProfile) else ())
-    }
+    shipped = profiles()[path.stem]
+    quantities = {quantity(name) for name in shipped.points}
+    profile = load_profile(path.stem, type(shipped), driver=shipped.driver, required=quantities)
+    named = {point.source for point in profile.points.values()}
+    if isinstance(profile, SnmpProfile):
+        assert set(profile.sources) == named | {entry.source for entry in profile.switching.values()}
+    assert named <= set(profile.sources)
     if isinstance(profile, ModbusProfile):
         assert all(point.words <= profile.block for point in profile.points.values())
 
@@ -129,3 +137,75 @@ def test_names_of_parts() -> None:
     assert (quantity("pump.speed[pump-1]"), part("pump.speed[pump-1]")) == ("pump.speed", "pump-1")
     assert (quantity("coolant.flow"), part("coolant.flow")) == ("coolant.flow", "")
     assert connect_pdu.__doc__
+
+
+OWN_OBJECTS = GOOD.replace(
+    'oid: "1.3.6.1.4.1.1.3.{part}", energise: 1, cut: 2',
+    'energise: {oid: "1.3.6.1.4.1.1.4.{part}", value: 0}, cut: {oid: "1.3.6.1.4.1.1.5.{part}", value: 0}',
+)
+
+
+def test_switching_by_one_object_or_by_two_is_data() -> None:
+    """Most families write a number to one object; Eaton has one object a way, and takes seconds."""
+    one, two = parse(GOOD).switching["outlet"], parse(OWN_OBJECTS).switching["outlet"]
+    assert one.command(on=True) == Command(oid="1.3.6.1.4.1.1.3.{part}", value=1)
+    assert one.command(on=False) == Command(oid="1.3.6.1.4.1.1.3.{part}", value=2)
+    assert two.command(on=True) == Command(oid="1.3.6.1.4.1.1.4.{part}", value=0)
+    assert two.command(on=False) == Command(oid="1.3.6.1.4.1.1.5.{part}", value=0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('oid: "1.3.6.1.4.1.1.3.{part}", ', "", "needs `oid`"),
+        ("unit: W,", "unit: W, pattern: '(', format: text,", "no regular expression"),
+        ("unit: W,", "unit: W, pattern: 'x', format: text,", "has one group"),
+        ("unit: W,", "unit: W, pattern: '(x)',", "has one group"),
+    ],
+)
+def test_what_does_not_fit_together_is_told(old: str, new: str, words: str) -> None:
+    assert old in GOOD
+    with pytest.raises(DefinitionError) as caught:
+        parse(GOOD.replace(old, new, 1))
+    assert words in str(caught.value)
+
+
+def test_a_profile_extends_another_and_overrides_it_entry_by_entry(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(GOOD)
+    more = """\
+extends: base
+title: A newer PDU
+repetitions: 4
+sources: {newer: "SOME-MIB, newer group"}
+points:
+  outlet.power: {oid: "1.3.6.1.4.1.1.9.{part}", unit: W, source: newer}
+"""
+    (tmp_path / "more.yaml").write_text(more)
+    profile = load_profile(
+        "more",
+        SnmpProfile,
+        driver="pdu",
+        required=("input.power",),
+        optional=("outlet.state", "outlet.power"),
+        folder=tmp_path,
+    )
+    assert (profile.title, profile.repetitions, profile.block) == ("A newer PDU", 4, 20)
+    assert set(profile.points) == {"input.power", "outlet.state", "outlet.power"}
+    assert set(profile.sources) == {"mib", "newer"}
+    assert profile.switching["outlet"].energise == 1
+
+
+@pytest.mark.parametrize("base", ["bas", "more"])
+def test_a_profile_that_cannot_be_built_on_is_told(tmp_path: Path, base: str) -> None:
+    (tmp_path / "base.yaml").write_text(GOOD)
+    (tmp_path / "more.yaml").write_text(f"title: X\nextends: {base}\n")
+    with pytest.raises(DefinitionError, match=r"more\.yaml:2: extends: .* is no profile to build on"):
+        load_profile("more", SnmpProfile, driver="pdu", required=(), folder=tmp_path)
+
+
+def test_profiles_say_how_their_devices_are_recognised() -> None:
+    found = profiles()
+    assert set(found) == {path.stem for path in PROFILES.glob("*.yaml")}
+    for name, profile in found.items():
+        if isinstance(profile, SnmpProfile) and name != "standard-switch":
+            assert profile.enterprise or profile.description, name

@@ -110,8 +110,9 @@ def test_states_that_are_not_in_the_table_are_unknown() -> None:
 
 
 def test_parts_are_found_wherever_the_template_has_them() -> None:
-    assert parts_of("1.3.6.5.{part}", {(2,): 1, (10,): 1, (1,): 1}) == [1, 2, 10]
-    assert parts_of("1.3.6.5.{part}.14", {(2, 14): 1, (2, 5): 1, (3, 14): 1}) == [2, 3]
+    assert parts_of("1.3.6.5.{part}", {(2,): 1, (10,): 1, (1,): 1}) == ["1", "2", "10"]
+    assert parts_of("1.3.6.5.{part}.14", {(2, 14): 1, (2, 5): 1, (3, 14): 1}) == ["2", "3"]
+    assert parts_of("1.3.6.5.{part}", {(1, 1, 2): 1, (1, 1, 10): 1}) == ["1.1.2", "1.1.10"]
 
 
 @given(st.binary(max_size=30))

@@ -100,6 +100,8 @@ BAY_FAULTS = {
     "no port": ("rfc2217://10.0.2.1:4001", "rfc2217://10.0.2.1", "the port is missing"),
     "bad port": ("https://10.0.0.1", "https://10.0.0.1:99999", "this is no URL"),
     "two slashes": ("modbus+rtu:///dev", "modbus+rtu://dev", "three slashes"),
+    "pdu by serial line": ("'snmp://10.0.3.2'", "'modbus+tcp://10.0.3.2:502'", "begins with snmp:// or https://"),
+    "gateway without port": ("modbus+rtu:///dev/ttyUSB0", "modbus+rtu+tcp://10.0.9.9", "the port is missing"),
     "undeclared secret": ("{password: tray}", "{password: trai}", "(did you mean 'tray'?)"),
     "secret without source": ("tray: {env: TRAY_PASSWORD}", "tray: {}", "env, file or keyring"),
     "keyring without user": ("tray: {env: TRAY_PASSWORD}", "tray: {keyring: rack}", "service/user"),

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from drivers.exchanges import exchanges_of
 from drivers.points import decode, numeric, plan_blocks, reading_of, sample, words_of
 from drivers.profile import ModbusProfile, load_profile
 from drivers.transports.address import check_options, wrong
 from drivers.transports.modbus import OPTIONS, ModbusLink, connect_modbus
 from harness.capabilities import Firmware, Identified, Part, Supply
 from harness.connection import Connection
+from harness.controls import Exchanges
 from harness.errors import DeviceError, Unreachable
 from harness.quantities import Channel, Reading, Sample, Unit
 
@@ -46,7 +48,7 @@ class _Unit:
     number: int
 
 
-def connect(connection: Connection) -> PowerShelf:
+def connect_registers(connection: Connection) -> PowerShelf:
     """A shelf by its profile; option `units` lists the bus numbers of psu-1, psu-2 …; raises DefinitionError."""
     check_options(connection, (*OPTIONS, "units"))
     profile = load_profile(
@@ -79,6 +81,8 @@ class PowerShelf:
         self._profile = profile
         self._link = link
         self._units = units
+        self._vendors: dict[str, str] = {}
+        """Serial number of a supply to its maker, as function 43/14 says it."""
 
     @property
     def device(self) -> str:
@@ -90,16 +94,17 @@ class PowerShelf:
 
     async def open(self) -> None:
         """See that at least one supply answers; raises DeviceError."""
+        self._vendors.clear()
         await self._read_all(("identity.serial",))
 
     async def close(self) -> None:
         await self._link.close()
 
     async def identify(self) -> Identified:
-        """The identity of the first supply; the map has no register for a manufacturer, so that is empty."""
+        """The identity of the first supply. The map has none for the manufacturer: function 43/14 does."""
         values = await self._read(self._units[0], _IDENTITY)
         part_number, model, serial, firmware = (str(values[name] or "") for name in _IDENTITY)
-        return Identified(self._profile.manufacturer, model, part_number, serial, firmware)
+        return Identified(await self._manufacturer(self._units[0], serial), model, part_number, serial, firmware)
 
     async def parts(self) -> Sequence[Part]:
         """One part a supply; one that does not answer is listed as not present and not healthy."""
@@ -111,7 +116,7 @@ class PowerShelf:
                 continue
             number, serial = str(values["identity.part_number"] or ""), str(values["identity.serial"] or "")
             healthy = _is_healthy(values)
-            maker = self._profile.manufacturer
+            maker = await self._manufacturer(unit, serial)
             parts.append(Part(unit.name, "psu", maker, number, serial, present=True, healthy=healthy))
         return parts
 
@@ -156,6 +161,20 @@ class PowerShelf:
             values = by_name[channel.part]
             samples.append(sample(channel, None if values is None else numeric(values[channel.quantity]), at))
         return samples
+
+    async def _manufacturer(self, unit: _Unit, serial: str) -> str:
+        if self._profile.manufacturer:
+            return self._profile.manufacturer
+        if serial not in self._vendors:
+            try:
+                self._vendors[serial] = (await self._link.identification(unit.number)).get(0, "")
+            except DeviceError:
+                self._vendors[serial] = ""  # many units know no function but 3, 6 and 16; some are silent then
+        return self._vendors[serial]
+
+    def exchanges(self) -> Sequence[Exchanges]:
+        """How the exchanges with each supply went since the driver was built."""
+        return tuple(exchanges_of(self._link, unit.name, unit.number) for unit in self._units)
 
     async def _read_all(self, names: Sequence[str]) -> list[dict[str, _Value] | None]:
         """These points of every supply, None for one that does not answer; raises Unreachable if none does."""

@@ -1,18 +1,22 @@
-"""Reading many resources at the least cost: whole collections by `$expand` where that was proven, else one by one."""
+"""Reading many resources at the least cost: metric reports, then `$expand` where that was proven, else one by one."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from drivers.bmc.tree import EXPAND, Collection, member_paths
-from drivers.bmc.values import Json, section
+from drivers.resources.members import EXPAND, Collection, member_paths
+from drivers.resources.reports import metrics
+from drivers.resources.values import Json, section
 from drivers.transports.redfish import RedfishWire
 from harness.errors import DeviceError, Unreachable
 
-RELIED_ON = ("@odata.id", "Reading", "ReadingUnits", "ReadingTime", "DetectorState", "Enabled", "Id")
+RELIED_ON = (
+    "@odata.id", "Id", "Reading", "ReadingUnits", "ReadingTime", "DetectorState", "Enabled",
+    "PowerState", "PowerWatts", "CurrentAmps", "PumpSpeedPercent", "LineInputStatus",
+)  # fmt: skip
 """What we read of a member; a known BMC drops required properties when it expands (nv-redfish, quirks of AMI GB300)."""
 
 
@@ -24,19 +28,28 @@ class ReadPlan:
     expanded: Mapping[str, tuple[str, ...]]
     """Collection to those of its members that are wanted."""
     single: tuple[str, ...]
+    reported: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """Metric report to the sensors that are taken from it, as they were discovered."""
 
 
 async def plan_reads(
-    wire: RedfishWire, collections: Sequence[Collection], wanted: set[str], *, expands: bool
+    wire: RedfishWire,
+    collections: Sequence[Collection],
+    wanted: set[str],
+    *,
+    expands: bool,
+    reported: Mapping[str, Mapping[str, Json]] | None = None,
 ) -> ReadPlan:
-    """Find the cheapest way to read `wanted`; expansion is proven once against single reads."""
+    """Find the cheapest way to read `wanted`, beside what `reported` covers; expansion is proven once."""
+    everything, reported = wanted, reported or {}
+    wanted = wanted - {path for sensors in reported.values() for path in sensors}
     expanded: dict[str, tuple[str, ...]] = {}
     for each in collections:
         members = tuple(sorted(wanted & set(each.members)))
-        if expands and len(members) > 1 and await _is_faithful(wire, each, members):
+        if expands and each.path and len(members) > 1 and await _is_faithful(wire, each, members):
             expanded[each.path] = members
     covered = {path for members in expanded.values() for path in members}
-    return ReadPlan(tuple(sorted(wanted)), expanded, tuple(sorted(wanted - covered)))
+    return ReadPlan(tuple(sorted(everything)), expanded, tuple(sorted(wanted - covered)), reported)
 
 
 async def carry_out(wire: RedfishWire, plan: ReadPlan, device: str, deadline: float) -> dict[str, Json | None]:
@@ -50,6 +63,7 @@ async def carry_out(wire: RedfishWire, plan: ReadPlan, device: str, deadline: fl
         _expanded(wire, path, members, device) for path, members in plan.expanded.items()
     ]
     jobs += [_single(wire, path) for path in plan.single]
+    jobs += [_reported(wire, path, sensors) for path, sensors in plan.reported.items()]
     tasks = [asyncio.ensure_future(job) for job in jobs]
     try:
         await asyncio.wait(tasks, timeout=deadline)
@@ -84,6 +98,16 @@ async def carry_out(wire: RedfishWire, plan: ReadPlan, device: str, deadline: fl
     return found
 
 
+def together(first: ReadPlan, second: ReadPlan) -> ReadPlan:
+    """One plan for what two plans want."""
+    return ReadPlan(
+        (*first.wanted, *second.wanted),
+        {**first.expanded, **second.expanded},
+        (*first.single, *second.single),
+        {**first.reported, **second.reported},
+    )
+
+
 async def _single(wire: RedfishWire, path: str) -> Mapping[str, Json]:
     resource = await wire.find(path)
     return {} if resource is None else {path: resource}
@@ -92,6 +116,10 @@ async def _single(wire: RedfishWire, path: str) -> Mapping[str, Json]:
 async def _expanded(wire: RedfishWire, path: str, members: tuple[str, ...], device: str) -> Mapping[str, Json]:
     listed = await member_paths(wire, path, device, EXPAND)
     return {member: listed[member] for member in members if member in listed and len(listed[member]) > 1}
+
+
+async def _reported(wire: RedfishWire, path: str, sensors: Mapping[str, Json]) -> Mapping[str, Json]:
+    return metrics(await wire.find(path) or {}, sensors)
 
 
 async def _is_faithful(wire: RedfishWire, collection: Collection, members: tuple[str, ...]) -> bool:

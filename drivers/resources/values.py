@@ -16,6 +16,8 @@ from harness.quantities import Quality, Reading, Unit
 
 Json = Mapping[str, Any]
 
+STALE = "#stale"
+"""A mark of our own on a value that its source calls stale; no Redfish property begins so."""
 UNSET_CLOCK = timedelta(days=366)
 """A BMC whose clock was never set stamps its values 1970: that says nothing about their age."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,6 +29,21 @@ _UNITS: Mapping[str, tuple[Unit, float]] = {
     "W": (Unit.WATT, 1.0),
     "kW": (Unit.WATT, 1000.0),
     "mW": (Unit.WATT, 0.001),
+    "V": (Unit.VOLT, 1.0),
+    "mV": (Unit.VOLT, 0.001),
+    "A": (Unit.AMPERE, 1.0),
+    "mA": (Unit.AMPERE, 0.001),
+    "Hz": (Unit.HERTZ, 1.0),
+    "kPa": (Unit.KILOPASCAL, 1.0),
+    "Pa": (Unit.KILOPASCAL, 0.001),
+    "bar": (Unit.KILOPASCAL, 100.0),
+    "L/min": (Unit.LITRE_PER_MINUTE, 1.0),
+    "l/min": (Unit.LITRE_PER_MINUTE, 1.0),
+    "m3/h": (Unit.LITRE_PER_MINUTE, 1000.0 / 60.0),
+    "RPM": (Unit.RPM, 1.0),
+    "{rev}/min": (Unit.RPM, 1.0),
+    "%": (Unit.PERCENT, 1.0),
+    "kW.h": (Unit.KILOWATT_HOUR, 1.0),
 }
 
 
@@ -127,7 +144,7 @@ def sensor_reading(sensor: Json, unit: Unit, now: datetime, max_age: float) -> R
     at = stamp or now
     if math.isnan(value) or kind is not unit:
         return missing(unit, at)
-    old = stamp is not None and abs((now - stamp).total_seconds()) > max_age
+    old = sensor.get(STALE) is True or (stamp is not None and abs((now - stamp).total_seconds()) > max_age)
     return Reading(value * factor, unit, at, Quality.STALE if old else Quality.GOOD)
 
 

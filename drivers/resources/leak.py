@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from drivers.bmc.values import Json, entries, missing, section, state, text
+from drivers.resources.members import Collection, read_collections, read_or_nothing
+from drivers.resources.values import Json, entries, link, missing, section, state, text
+from drivers.transports.redfish import RedfishWire
 from harness.capabilities import Leak, LeakState
 from harness.quantities import Quality, Reading, Unit
 
@@ -57,6 +59,33 @@ def wet_count(detectors: Mapping[str, Json | None], now: datetime) -> Reading:
     if count == 0 and len(read) < len(detectors):
         return missing(Unit.COUNT, now)
     return Reading(count, Unit.COUNT, now)
+
+
+async def find_detectors(
+    wire: RedfishWire, owners: Mapping[str, Json], device: str, expands: bool
+) -> tuple[Collection, ...]:
+    """Leak detectors of chassis and cooling equipment (DSP2046, LeakDetection 1.2).
+
+    An owner links to them by ThermalSubsystem → LeakDetection, or by LeakDetection itself; there they are a collection,
+    or are named by the groups of LeakDetection (`Detectors[].DataSourceUri`: DMTF's own CDU has no other link).
+    """
+    thermal = await wire.gather(
+        link(each, "ThermalSubsystem") for each in owners.values() if link(each, "ThermalSubsystem")
+    )
+    wanted: dict[str, str] = {}
+    named: list[Collection] = []
+    for owner, each in owners.items():
+        subsystem = thermal.get(link(each, "ThermalSubsystem")) or {}
+        detection = await read_or_nothing(wire, link(each, "LeakDetection") or link(subsystem, "LeakDetection"))
+        if link(detection, "LeakDetectors"):
+            wanted[owner] = link(detection, "LeakDetectors")
+            continue
+        groups = entries(detection.get("LeakDetectorGroups"))
+        uris = [text(one, "DataSourceUri") for group in groups for one in entries(group.get("Detectors"))]
+        found = await wire.gather(uri for uri in uris if uri)
+        if found:
+            named.append(Collection("", owner, {path: body or {} for path, body in found.items()}))
+    return (*await read_collections(wire, wanted, device, expands), *named)
 
 
 def _name(path: str) -> str:

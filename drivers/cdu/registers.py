@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from drivers.cdu.controls import RegisterControls
+from drivers.exchanges import exchanges_of
 from drivers.points import absent, bad, decode, numeric, plan_blocks, reading_of, sample, words_of
 from drivers.profile import ModbusProfile, load_profile, part, quantity
 from drivers.transports.address import check_options, number_option
 from drivers.transports.modbus import OPTIONS, ModbusLink, connect_modbus
 from harness.capabilities import Coolant, Firmware, Identified, Leak, LeakState, Part, Pump
 from harness.connection import Connection
-from harness.errors import Unsupported
+from harness.controls import CoolantMode, Exchanges, SetPoint
+from harness.errors import DeviceError, Unsupported
 from harness.quantities import Channel, Reading, Sample, Unit
 
 _IDENTITY = ("identity.part_number", "identity.model", "identity.serial", "identity.firmware")
@@ -25,7 +28,7 @@ _TURNING = 60.0
 _Value = float | int | bool | str | frozenset[str] | None
 
 
-def connect(connection: Connection) -> Cdu:
+def connect_registers(connection: Connection) -> Cdu:
     """A CDU by its profile (`orv3-rpu`); option `unit` is its number on the bus. Raises DefinitionError."""
     check_options(connection, (*OPTIONS, "unit", "pumps"))
     profile = load_profile(connection.profile, ModbusProfile, driver="cdu", required=_REQUIRED, optional=_OPTIONAL)
@@ -46,6 +49,8 @@ class Cdu:
         self._unit = unit
         self._fitted = fitted
         self._pumps: tuple[str, ...] = ()
+        self._vendor: str | None = None
+        self._controls = RegisterControls(connection, profile, link, unit)
         self._refused: frozenset[str] = frozenset()
         """Points that this unit's firmware does not have."""
 
@@ -59,6 +64,7 @@ class Cdu:
 
     async def open(self) -> None:
         """Find out which points this firmware has and which pumps are fitted; raises DeviceError."""
+        self._vendor = None
         refused: set[str] = set()
         groups: dict[str, list[str]] = {}
         for name in self._profile.points:
@@ -77,10 +83,10 @@ class Cdu:
         await self._link.close()
 
     async def identify(self) -> Identified:
-        """Its identity; the register map has no register for a manufacturer, so that is empty."""
+        """Its identity. The register map has none for the manufacturer: function 43/14 says it, or nobody does."""
         values = await self._read(_IDENTITY)
         part_number, model, serial, firmware = (str(values.get(name) or "") for name in _IDENTITY)
-        return Identified(self._profile.manufacturer, model, part_number, serial, firmware)
+        return Identified(await self._manufacturer(), model, part_number, serial, firmware)
 
     async def parts(self) -> Sequence[Part]:
         """The pumps. They have no identity of their own on the bus: part number and serial stay empty."""
@@ -140,6 +146,38 @@ class Cdu:
             else:
                 samples.append(Sample(channel, self._reading(values, channel.quantity, at)))
         return samples
+
+    def exchanges(self) -> Sequence[Exchanges]:
+        """How the exchanges with it went since the driver was built."""
+        return (exchanges_of(self._link, str(self._unit), self._unit),)
+
+    async def set_points(self) -> Sequence[SetPoint]:
+        """Every set point that the profile knows, as the device reads it back."""
+        return tuple([await self._controls.read(name) for name in sorted(self._profile.controls)])
+
+    async def set_supply_temperature(self, value: float) -> SetPoint:
+        """Set the temperature of the rack's supply, degC; returns once it reads back."""
+        return await self._controls.write("coolant.supply.temperature", value)
+
+    async def set_flow(self, value: float) -> SetPoint:
+        """Set the flow, L/min; returns once it reads back."""
+        return await self._controls.write("coolant.flow", value)
+
+    async def mode(self) -> CoolantMode:
+        """How it chooses the speed of its pumps."""
+        return await self._controls.read_mode()
+
+    async def set_mode(self, mode: CoolantMode) -> CoolantMode:
+        """Choose how the pumps run; returns once it reads back. STOPPED ends the flow: heat must be gone before."""
+        return await self._controls.write_mode(mode)
+
+    async def _manufacturer(self) -> str:
+        if not self._profile.manufacturer and self._vendor is None:
+            try:
+                self._vendor = (await self._link.identification(self._unit)).get(0, "")
+            except DeviceError:
+                self._vendor = ""  # many units know no function but 3, 6 and 16; some are silent then
+        return self._profile.manufacturer or self._vendor or ""
 
     async def _try_out(self, names: Sequence[str]) -> set[str]:
         """Which of these points the device refuses; a block of optional ones is tried one by one if it is refused."""
