@@ -145,7 +145,10 @@ def test_the_readmes_step_passes_on_a_simulated_rack_of_the_readmes_model(
 
 def test_profiles_are_whole(pages: Any) -> None:
     for example in pages.examples("profile"):
-        driver = importlib.import_module(f"drivers.{example.words[1]}")
+        module = {"cdu": "cdu.registers", "power_shelf": "power_shelf.registers"}.get(
+            example.words[1], example.words[1]
+        )
+        driver: Any = importlib.import_module(f"drivers.{module}")
         kind: Any = SnmpProfile if "transport: snmp" in example.text else ModbusProfile
         names = {"required": driver._REQUIRED, "optional": driver._OPTIONAL}
         parse_profile(example.text, "example.yaml", kind, driver=example.words[1], **names)

@@ -103,5 +103,5 @@ def test_every_metric_is_told() -> None:
 
 
 def test_every_profile_that_ships_is_told() -> None:
-    text = (DOCS / "bays.md").read_text("utf-8")
+    text = (DOCS / "devices.md").read_text("utf-8")
     assert [p.stem for p in (ROOT / "drivers" / "profiles").glob("*.yaml") if f"`{p.stem}`" not in text] == []
