@@ -22,6 +22,9 @@ EXAMPLES = {
     "  rackproof simulate --list-faults",
     "verify": "rackproof verify runs/20261122T101500Z-RK-2026-0117-3fa9 --root root.pem",
     "report": "rackproof report runs/20261122T101500Z-RK-2026-0117-3fa9",
+    "probe": "rackproof probe https://10.0.4.21 --user admin --secret-env password=BMC_PASSWORD --option ca=line.pem\n"
+    "  rackproof probe snmp://10.0.4.40 --secret-env community=PDU_COMMUNITY --option version=2 --write-bay bay.yaml\n"
+    "  rackproof probe --bay bay-07.yaml --json",
     "doctor": "rackproof doctor --bay bay-07.yaml --model bench4",
 }
 
@@ -59,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _simulate(_command(commands, "simulate", "keep a simulated rack standing and print the bay file to reach it"))
     _verify(_command(commands, "verify", "check a run's signatures, digests and verdict"))
     _report(_command(commands, "report", "derive a run's reports again from its journal"))
+    _probe(_command(commands, "probe", "find out what speaks at an address, what it can do and what it measures now"))
     _doctor(_command(commands, "doctor", "check this station"))
     return parser
 
@@ -128,6 +132,35 @@ def _verify(parser: argparse.ArgumentParser) -> None:
 def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="DIR", help="the run directory")
     parser.add_argument("--keys", metavar="DIR", help="signing keys (default: demo keys)")
+
+
+def _probe(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_argument_group("what to probe; it is only read from")
+    what.add_argument(
+        "address", nargs="*", metavar="ADDRESS", help="https://, snmp://, modbus+tcp://, ssh://, serial:/// …"
+    )
+    what.add_argument("--bay", metavar="FILE", help="every device of this bay file, as it stands there")
+    how = parser.add_argument_group("how ADDRESS is reached")
+    how.add_argument("--user", default="", metavar="NAME", help="user to log in as")
+    how.add_argument(
+        "--secret-env",
+        action="append",
+        default=[],
+        metavar="PURPOSE=VARIABLE",
+        help="environment variable that holds the password, community, auth or privacy secret; it is tried once",
+    )
+    how.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="fingerprint, host_key, version, unit, units …",
+    )
+    how.add_argument("--driver", default="", metavar="NAME", help="do not find out: take this driver")
+    how.add_argument("--profile", default="", metavar="NAME", help="with --driver: and this profile")
+    output = parser.add_argument_group("output")
+    output.add_argument("--write-bay", metavar="FILE", help="add what was recognised to this bay file; - prints it")
+    output.add_argument("--json", action="store_true", help="print one JSON object a device, each on a line of its own")
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ The registry builds a driver from a `Connection` without touching the network; `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -74,3 +74,20 @@ class Driver(Protocol):
 
 DriverFactory = Callable[[Connection], Driver]
 """What an entry point of the group `rackproof.drivers` names; raises DefinitionError on a bad address or option."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A driver and a profile that fit what a device said of itself, and the options that this driver then needs."""
+
+    driver: str
+    profile: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+Recogniser = Callable[[Connection], Callable[[], Awaitable[Sequence[Candidate]]]]
+"""What an entry point of the group `rackproof.recognition` names.
+
+It raises DefinitionError on an address that it cannot ask. What it returns asks the device, reads only, likeliest
+candidate first, and raises DeviceError; it is to be called once.
+"""

@@ -5,8 +5,9 @@ The harness names no driver and no report: this is the only door to them.
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 import yaml
 
 from harness.clock import Clock
-from harness.connection import Connection, Driver, DriverFactory, Secret
+from harness.connection import Candidate, Connection, Driver, DriverFactory, Recogniser, Secret
 from harness.errors import DefinitionError, Problem
 from harness.observing import LiveOptions, Observer, Verifier, Writer
-from harness.rack.definition import DeviceEntry, RackDefinition
+from harness.rack.bay import Endpoint
+from harness.rack.definition import RackDefinition
 from harness.rack.suggest import did_you_mean
 
 DRIVERS = "rackproof.drivers"
+RECOGNITION = "rackproof.recognition"
 LIVE = "rackproof.live"
 REPORTS = "rackproof.reports"
 VERIFIER = "rackproof.verifier"
@@ -40,7 +43,7 @@ def build_drivers(definition: RackDefinition, secrets: Mapping[str, Secret], clo
             continue
         factory: DriverFactory = found[entry.endpoint.driver].load()
         try:
-            drivers[entry.name] = factory(_connection(entry, secrets, clock))
+            drivers[entry.name] = factory(connection_to(entry.name, entry.endpoint, secrets, clock))
         except DefinitionError as error:
             problems += [Problem(where, path, problem.text) for problem in error.problems]
     if problems:
@@ -48,10 +51,10 @@ def build_drivers(definition: RackDefinition, secrets: Mapping[str, Secret], clo
     return drivers
 
 
-def _connection(entry: DeviceEntry, secrets: Mapping[str, Secret], clock: Clock) -> Connection:
-    endpoint = entry.endpoint
+def connection_to(device: str, endpoint: Endpoint, secrets: Mapping[str, Secret], clock: Clock) -> Connection:
+    """How a device is reached, as its endpoint in a bay file says."""
     return Connection(
-        device=entry.name,
+        device=device,
         address=endpoint.address,
         profile=endpoint.profile,
         user=endpoint.user,
@@ -62,21 +65,44 @@ def _connection(entry: DeviceEntry, secrets: Mapping[str, Secret], clock: Clock)
     )
 
 
+def build_driver(name: str, connection: Connection) -> Driver:
+    """The driver of this name for one connection, unopened; raises DefinitionError."""
+    found = {point.name: point for point in entry_points(group=DRIVERS)}
+    if name not in found:
+        raise DefinitionError(f"{connection.device}: there is no driver {name!r}{did_you_mean(name, found)}")
+    factory: DriverFactory = found[name].load()
+    return factory(connection)
+
+
+def recogniser(connection: Connection) -> Callable[[], Awaitable[Sequence[Candidate]]]:
+    """What asks the device of a connection which drivers and profiles fit it; raises DefinitionError."""
+    recognise: Recogniser = _sorted(RECOGNITION)[0].load()
+    return recognise(connection)
+
+
 def driver_tiers(definition: RackDefinition) -> dict[str, str]:
     """Device to `driver/profile (tier)`, from the `quality.yaml` beside the drivers; unlisted ones are unrated."""
-    found = {point.name: point for point in entry_points(group=DRIVERS)}
-    tables: dict[str, Mapping[str, Any]] = {}
     tiers: dict[str, str] = {}
     for entry in definition.devices:
         driver, profile = entry.endpoint.driver, entry.endpoint.profile
-        package = found[driver].module.partition(".")[0]
-        if package not in tables:
-            table = importlib.resources.files(package) / "quality.yaml"
-            tables[package] = yaml.safe_load(table.read_text("utf-8")) if table.is_file() else {}
-        section, key = ("profiles", profile) if profile else ("drivers", driver)
-        row = tables[package].get(section, {}).get(key, {})
-        tiers[entry.name] = f"{driver}/{profile or '-'} ({row.get('tier', 'unrated')})"
+        tiers[entry.name] = f"{driver}/{profile or '-'} ({tier_of(driver, profile)})"
     return tiers
+
+
+def tier_of(driver: str, profile: str) -> str:
+    """How far a driver, or a profile of it, has been proven: `bronze` … `platinum`, or `unrated`."""
+    points = [point for point in entry_points(group=DRIVERS) if point.name == driver]
+    section, key = ("profiles", profile) if profile else ("drivers", driver)
+    row = _quality(points[0].module.partition(".")[0]).get(section, {}).get(key, {}) if points else {}
+    return str(row.get("tier", "unrated"))
+
+
+@functools.cache
+def _quality(package: str) -> Mapping[str, Any]:
+    """The table `quality.yaml` of a package of drivers; empty where it ships none."""
+    table = importlib.resources.files(package) / "quality.yaml"
+    found: Mapping[str, Any] = yaml.safe_load(table.read_text("utf-8")) if table.is_file() else {}
+    return found
 
 
 def open_observers(options: LiveOptions) -> list[Observer]:

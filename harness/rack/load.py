@@ -66,6 +66,13 @@ def load_model(path: Path) -> Model:
     return draft.content
 
 
+def load_bay(path: Path) -> Bay:
+    """Read and check a bay by itself, whatever the date of its instruments; raises DefinitionError with all of it."""
+    draft = _draft(read_document(path), Bay)
+    _raise(_in_order(_bay_problems(draft, None, date.min)))
+    return draft.content
+
+
 def load_definition(
     model: Path, bay: Path, serial: str, *, order: str = "", customer: str = "", today: date | None = None
 ) -> RackDefinition:

@@ -1,0 +1,110 @@
+"""Probing a standing simulated rack, by its bay file and by bare addresses."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.rack.bay import Bay
+from harness.rack.load import load_bay, model_path
+from harness.secrets import resolve
+from harness.simulation import Simulation, simulated_rack
+from tests.acceptance.runs import rackproof
+
+
+@pytest.fixture(scope="module")
+def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The bay file of a standing rack."""
+    with simulated_rack(Simulation(model_path("bench4"), pace=1.0), tmp_path_factory.mktemp("rack"), sys.stderr) as bay:
+        yield bay
+
+
+@pytest.fixture(scope="module")
+def bay(rack: Path) -> Bay:
+    return load_bay(rack)
+
+
+def probed(*arguments: str, **variables: str) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and objects of `rackproof probe --json`."""
+    done = rackproof("probe", "--json", *arguments, timeout=120, variables=variables)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def revealed(bay: Bay, rack: Path, device: str) -> tuple[list[str], dict[str, str]]:
+    """How a device's secrets are handed over: arguments, and environment."""
+    found = resolve(bay, rack)
+    named = bay.devices[device].secrets
+    words = [word for purpose in named for word in ("--secret-env", f"{purpose}=PROBE_{purpose.upper()}")]
+    return words, {f"PROBE_{purpose.upper()}": found[name].reveal() for purpose, name in named.items()}
+
+
+def test_every_device_of_a_bay_is_well(rack: Path, bay: Bay) -> None:
+    code, found = probed("--bay", str(rack))
+    assert code == 0, found
+    assert [each["device"] for each in found] == list(bay.devices)
+    for each in found:
+        endpoint = bay.devices[each["device"]]
+        assert (each["driver"], each["profile"] or "") == (endpoint.driver, endpoint.profile)
+        assert each["tier"] in ("bronze", "silver", "gold", "platinum")
+        assert each["problems"] == []
+        if endpoint.driver == "console":
+            assert each["capabilities"] == ["Console"]
+            continue
+        assert each["identity"]["serial"]
+        assert {"Identity", "Telemetry"} <= set(each["capabilities"])
+        assert any(reading["value"] is not None for reading in each["readings"])
+        assert {frozenset(reading) for reading in each["readings"]} == {frozenset({"name", "value", "unit", "at"})}
+
+
+@pytest.mark.parametrize(
+    ("device", "driver", "profile"),
+    [
+        ("tray-01", "bmc", None),
+        ("tray-01-host", "host", None),
+        ("switch-1", "switch", "standard-switch"),
+        ("pdu-a", "pdu", "apc-rpdu2"),
+        ("pdu-b", "pdu", "apc-rpdu2"),
+        ("shelf-1", "power_shelf", "orv3-psu"),
+        ("cdu-1", "cdu", "orv3-rpu"),
+    ],
+)
+def test_a_bare_address_is_recognised_and_becomes_an_entry(
+    rack: Path, bay: Bay, tmp_path: Path, device: str, driver: str, profile: str | None
+) -> None:
+    endpoint, (words, variables) = bay.devices[device], revealed(bay, rack, device)
+    options = [word for name, value in endpoint.options.items() for word in ("--option", f"{name}={value}")]
+    file = tmp_path / "new.yaml"
+    arguments = [endpoint.address, *words, *options, "--write-bay", str(file)]
+    if device == "cdu-1":
+        arguments = [each for each in arguments if each != "--option" and not each.startswith(("pumps", "unit"))]
+        arguments += ["--option", f"unit={endpoint.options['unit']}"]
+    code, (found,) = probed(*arguments, "--user", endpoint.user, **variables)
+    assert (code, found["driver"], found["profile"], found["problems"]) == (0, driver, profile, [])
+    (entry,) = load_bay(file).devices.values()
+    assert (entry.driver, entry.address, entry.profile) == (driver, endpoint.address, profile or "")
+    assert not any(secret in file.read_text("utf-8") for secret in variables.values())
+
+
+def test_a_wrong_password_is_tried_once_and_is_a_problem(bay: Bay) -> None:
+    endpoint = bay.devices["tray-01"]
+    words = ("--user", endpoint.user, "--secret-env", "password=PROBE_WRONG")
+    pin = ("--option", f"fingerprint={endpoint.options['fingerprint']}")
+    code, (found,) = probed(endpoint.address, *words, *pin, PROBE_WRONG="not-this-one")
+    assert (code, found["driver"], found["readings"]) == (3, None, [])
+    assert len(found["problems"]) == 1
+    assert "refuses the login" in found["problems"][0]
+    assert "not-this-one" not in found["problems"][0]
+
+
+def test_a_dead_address_is_a_problem() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        code, (found,) = probed(f"https://127.0.0.1:{closed.getsockname()[1]}")
+    assert (code, found["driver"], len(found["problems"])) == (3, None, 1)
+    assert "no connection" in found["problems"][0]
