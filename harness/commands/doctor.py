@@ -85,7 +85,14 @@ def _rooms() -> Iterator[Check]:
 
 
 def _entry_points() -> Iterator[Check]:
-    for group in ("rackproof.drivers", "rackproof.live", "rackproof.reports", "rackproof.verifier"):
+    for group in (
+        "rackproof.drivers",
+        "rackproof.live",
+        "rackproof.reports",
+        "rackproof.keys",
+        "rackproof.verifier",
+        "rackproof.recognition",
+    ):
         broken = []
         points = sorted(entry_points(group=group))
         for point in points:
