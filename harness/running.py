@@ -12,14 +12,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
-from harness.clock import Clock
 from harness.errors import DefinitionError
 from harness.journal.reader import read_journal
 from harness.observing import FinishedRun, LiveOptions, Observer
 from harness.plugin.collection import Collection
 from harness.plugin.execution import Execution
 from harness.plugin.measuring import Arguments
-from harness.rack.definition import RackDefinition
 from harness.rack.load import load_definition, model_path
 from harness.registry import build_drivers, check_keys, driver_tiers, open_observers, report_writers
 from harness.secrets import resolve
@@ -94,7 +92,7 @@ def prepare(order: Order) -> Setup:
     model = model_path(order.model)
     definition = load_definition(model, order.bay, order.serial, order=order.order, customer=order.customer)
     found = resolve(definition.bay, order.bay)
-    clock = _clock(definition)
+    clock = definition.bay.clock()
     drivers = build_drivers(definition, found, clock)
     if not order.plan.exists():
         raise DefinitionError(f"there is no plan at {order.plan}")
@@ -146,13 +144,6 @@ def write_reports(run_dir: Path, keys: Path | None) -> tuple[list[Path], list[st
         except Exception as error:  # noqa: BLE001 - one report that fails takes no other one with it
             failed.append(f"{name} could not be written: {error or type(error).__name__}")
     return written, failed
-
-
-def _clock(definition: RackDefinition) -> Clock:
-    simulated = definition.bay.simulated
-    if simulated is None:
-        return Clock.real()
-    return Clock(simulated.pace, simulated.epoch, simulated.started)
 
 
 def _check_room(runs: Path) -> None:

@@ -15,7 +15,7 @@ from harness.connection import Connection, Option, Secret
 from harness.errors import DefinitionError
 from harness.probing import Found, Target, described, probe
 from harness.quantities import Value
-from harness.rack.bay import Bay, Endpoint, SecretSource
+from harness.rack.bay import Endpoint, SecretSource
 from harness.rack.entry import add_endpoints, text_of
 from harness.rack.load import load_bay
 from harness.registry import connection_to
@@ -49,15 +49,10 @@ def _of_bay(arguments: argparse.Namespace) -> list[Target]:
         raise DefinitionError("--bay says all of its devices itself: leave out addresses and every other option")
     path = Path(arguments.bay)
     bay = load_bay(path)
-    secrets, clock = resolve(bay, path), _clock(bay)
+    secrets, clock = resolve(bay, path), bay.clock()
     return [
         Target(connection_to(name, endpoint, secrets, clock), endpoint.driver) for name, endpoint in bay.devices.items()
     ]
-
-
-def _clock(bay: Bay) -> Clock:
-    simulated = bay.simulated
-    return Clock(simulated.pace, simulated.epoch, simulated.started) if simulated else Clock.real()
 
 
 def _of_addresses(arguments: argparse.Namespace, variables: Mapping[str, str]) -> list[Target]:

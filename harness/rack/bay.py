@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from harness.clock import Clock
 from harness.rack.model import Frozen, Name, Positive, Text
 
 
@@ -65,3 +66,9 @@ class Bay(Frozen):
     secrets: dict[Name, SecretSource] = {}
     instruments: tuple[Instrument, ...] = ()
     simulated: Simulated | None = None
+
+    def clock(self) -> Clock:
+        """The rack's time: that of the simulated rack in its bay file, else the wall clock from now on."""
+        if self.simulated is None:
+            return Clock.real()
+        return Clock(self.simulated.pace, self.simulated.epoch, self.simulated.started)
