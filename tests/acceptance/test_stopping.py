@@ -17,6 +17,10 @@ from harness.journal.events import MadeSafe, Progressed, SafetyAction, StepStart
 from harness.journal.reader import read_journal
 from tests.acceptance.runs import RACKPROOF, ROOT, rackproof
 
+PLAN = ROOT / "test_plans" / "rack"
+BURN_IN = str(PLAN / "test_40_burn_in.py")
+POWER = str(PLAN / "test_20_power.py")
+"""One file is a plan, too: what is to be stopped comes at once."""
 PATIENCE = 240
 """Wall seconds to wait for something that must happen; far more than it takes."""
 
@@ -66,7 +70,7 @@ def burning() -> list[str]:
 
 
 def test_ctrl_c_in_burn_in(tmp_path: Path) -> None:
-    process = start("run", "--simulate", "bench4", "--runs", str(tmp_path), "--json")
+    process = start("run", "--simulate", "bench4", "--plan", BURN_IN, "--runs", str(tmp_path), "--json")
     try:
         wait_for(lambda: under_load(tmp_path), process)
         # The whole foreground group gets it, as from a keyboard.
@@ -92,7 +96,7 @@ def test_ctrl_c_in_burn_in(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_a_feed_is_off_brings_it_back(tmp_path: Path) -> None:
-    process = start("run", "--simulate", "bench4", "--runs", str(tmp_path), "--json")
+    process = start("run", "--simulate", "bench4", "--plan", POWER, "--runs", str(tmp_path), "--json")
     try:
         wait_for(lambda: said_in(tmp_path, "feed pdu-a off"), process)
         os.killpg(process.pid, signal.SIGINT)
@@ -132,7 +136,8 @@ def standing(tmp_path: Path) -> Iterator[Path]:
 
 def test_kill_9_in_burn_in(standing: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    process = start("run", "--model", "bench4", "--bay", str(standing), "--serial", "RK-9", "--runs", str(runs))
+    rack = ("--model", "bench4", "--bay", str(standing), "--serial", "RK-9")
+    process = start("run", *rack, "--plan", BURN_IN, "--runs", str(runs))
     wait_for(lambda: under_load(runs), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=PATIENCE)
@@ -143,7 +148,7 @@ def test_kill_9_in_burn_in(standing: Path, tmp_path: Path) -> None:
     journal = read_journal(found)
     events = [entry.event for entry in journal.entries]
     assert any(isinstance(event, Progressed) and "under load" in event.text for event in events)
-    assert sum(isinstance(event, StepStarted) for event in events) > 5
+    assert any(isinstance(event, StepStarted) for event in events)
     derived = rackproof("report", str(found.parent))
     assert derived.returncode == 0, derived.stderr
     checked = rackproof("verify", str(found.parent))
@@ -157,7 +162,7 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=70m", "tmpfs", str(small)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("a small file system cannot be mounted here (needs root)")
-    process = start("run", "--simulate", "bench4", "--runs", str(small))
+    process = start("run", "--simulate", "bench4", "--plan", BURN_IN, "--runs", str(small))
     try:
         wait_for(lambda: under_load(small), process)
         with contextlib.suppress(OSError), (small / "ballast").open("wb", buffering=0) as ballast:
