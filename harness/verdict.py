@@ -2,7 +2,8 @@
 
     FAIL          the rack fell short: a measurement failed, a declared one was not taken, an interlock blamed the rack
     ABORTED       the run was stopped: by somebody, by an interlock blaming the rig, or it never finished
-    INCONCLUSIVE  the rig could not tell: a device did not answer, a value could not be judged, the plan broke
+    INCONCLUSIVE  the rig could not tell: a device did not answer, a value could not be judged, the plan broke or is
+                  only a part of one: it leaves limits of the model unjudged
     NOT_RUN       a planned step never started
     PASS          every planned step ran and every measurement it declared was taken and passed
 
@@ -107,7 +108,9 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
     trips = tuple(x for x in seen if isinstance(x, e.Tripped))
     stops = tuple(x for x in seen if isinstance(x, e.StopRequested))
     complete = bool(seen) and isinstance(seen[-1], e.RunFinished)
-    verdict, reasons = _decide(results, trips, stops, complete=complete, strays=bool(strays))
+    verdict, reasons = _decide(
+        results, trips, stops, complete=complete, strays=bool(strays), unjudged=plan.left_out if plan else ()
+    )
     return RunSummary(
         run_id=started.run_id if started else "",
         verdict=verdict,
@@ -202,6 +205,7 @@ def _decide(
     *,
     complete: bool,
     strays: bool,
+    unjudged: tuple[str, ...],
 ) -> tuple[Verdict, tuple[str, ...]]:
     found: list[tuple[Verdict, str]] = []
     for trip in trips:
@@ -214,6 +218,9 @@ def _decide(
         found.append((Verdict.INCONCLUSIVE, "the journal holds results of steps that were never planned"))
     if not results:
         found.append((Verdict.NOT_RUN, "no step was planned"))
+    if results and unjudged:
+        some = ", ".join(unjudged[:3]) + (" …" if len(unjudged) > 3 else "")
+        found.append((Verdict.INCONCLUSIVE, f"the plan leaves {len(unjudged)} limits of the model unjudged: {some}"))
     for result in results:
         if result.verdict is not Verdict.PASS:
             found.append((result.verdict, f"{result.planned.title or result.planned.step}: {result.text}"))

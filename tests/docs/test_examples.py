@@ -139,8 +139,10 @@ def test_the_readmes_step_passes_on_a_simulated_rack_of_the_readmes_model(
     command += ["--runs", str(tmp_path / "runs"), "--pace", "10"]
     environment = os.environ | {"XDG_DATA_HOME": str(tmp_path / "data")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout)["verdict"] == "PASS"
+    # One step is not the whole plan of that model, and the verdict says so; the step itself passes.
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["verdict"]) == (3, "INCONCLUSIVE"), done.stderr[-2000:]
+    assert [reason for reason in result["reasons"] if "unjudged" not in reason] == []
 
 
 def test_profiles_are_whole(pages: Any) -> None:

@@ -186,3 +186,10 @@ def test_only_a_pass_exits_with_zero() -> None:
     assert set(EXIT_CODES) == set(Verdict)
     assert [verdict for verdict, code in EXIT_CODES.items() if code == 0] == [Verdict.PASS]
     assert 2 not in EXIT_CODES.values()
+
+
+def test_a_part_of_a_plan_is_no_pass() -> None:
+    part = replace(planned("a"), left_out=("leak.state", "power.balance"))
+    summary = run(STARTED, part, *passed("a"), END)
+    assert summary.verdict is Verdict.INCONCLUSIVE
+    assert "leak.state" in summary.reasons[0]
