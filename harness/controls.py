@@ -202,3 +202,17 @@ class BusQuality(Protocol):
     """A device on a field bus that counts how its exchanges went: time-outs and checksum errors by unit."""
 
     def exchanges(self) -> Sequence[Exchanges]: ...
+
+
+@runtime_checkable
+class ConsoleCommands(Protocol):
+    """A serial console that can be spoken to as well as listened to; capturing goes on meanwhile.
+
+    `prompt` says what the far end waits for: the line it stands at where that is a login, password, shell, firmware or
+    boot-loader prompt, else None. `command` sends one line at a shell prompt and gives what was printed up to the next
+    prompt; `Unreachable` where none comes within `deadline` wall seconds, `Refused` where it asks for a login.
+    """
+
+    async def prompt(self) -> str | None: ...
+
+    async def command(self, line: str, deadline: float = 10.0) -> str: ...

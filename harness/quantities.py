@@ -31,8 +31,13 @@ class Unit(StrEnum):
     RPM = "rpm"
     SECOND = "s"
     MILLISECOND = "ms"
+    MICROSECOND = "us"
+    PER_SECOND = "1/s"
     BIT_PER_SECOND = "bit/s"
     GIGABIT_PER_SECOND = "Gbit/s"
+    GIGABYTE_PER_SECOND = "GB/s"
+    """10^9 octets a second, as memory and collective benchmarks state it."""
+    GIGAFLOP_PER_SECOND = "GFLOP/s"
     OCTET = "octet"
     KELVIN_PER_WATT = "K/W"
     KELVIN_PER_MINUTE = "K/min"
@@ -58,6 +63,8 @@ Value = float | int | bool | str
 _FACTORS: dict[tuple[Unit, Unit], float] = {
     (Unit.KILOWATT, Unit.WATT): 1000.0,
     (Unit.SECOND, Unit.MILLISECOND): 1000.0,
+    (Unit.MILLISECOND, Unit.MICROSECOND): 1000.0,
+    (Unit.SECOND, Unit.MICROSECOND): 1e6,
     (Unit.GIGABIT_PER_SECOND, Unit.BIT_PER_SECOND): 1e9,
     (Unit.RATIO, Unit.PERCENT): 100.0,
 }
