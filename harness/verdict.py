@@ -79,6 +79,8 @@ class RunSummary:
     last: str
     complete: bool
     """Whether the journal ends with RunFinished."""
+    left_out: tuple[str, ...]
+    """Limits of the model that no planned step judges: a part of a plan proves no conformity with the whole model."""
 
     @property
     def failed(self) -> tuple[e.Measured, ...]:
@@ -108,8 +110,15 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
     trips = tuple(x for x in seen if isinstance(x, e.Tripped))
     stops = tuple(x for x in seen if isinstance(x, e.StopRequested))
     complete = bool(seen) and isinstance(seen[-1], e.RunFinished)
+    left_out = _left_out(started, plan)
     verdict, reasons = _decide(
-        results, trips, stops, complete=complete, strays=bool(strays), unjudged=plan.left_out if plan else ()
+        results,
+        trips,
+        stops,
+        complete=complete,
+        strays=bool(strays),
+        defined=started is not None,
+        left_out=left_out,
     )
     return RunSummary(
         run_id=started.run_id if started else "",
@@ -129,7 +138,16 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
         first=everything[0].wall if everything else "",
         last=everything[-1].wall if everything else "",
         complete=complete,
+        left_out=left_out,
     )
+
+
+def _left_out(started: e.RunStarted | None, plan: e.Planned | None) -> tuple[str, ...]:
+    """The limits of the definition that no planned step declares to measure."""
+    model = started.definition.get("model") if started else None
+    limits = model.get("limits") if isinstance(model, dict) else None
+    judged = {measure.partition("@")[0] for step in plan.steps for measure in step.measures} if plan else set()
+    return tuple(key for key in limits if key not in judged) if isinstance(limits, dict) else ()
 
 
 def _file(entry: e.Entry, steps: dict[str, _Step]) -> bool:
@@ -205,7 +223,8 @@ def _decide(
     *,
     complete: bool,
     strays: bool,
-    unjudged: tuple[str, ...],
+    defined: bool,
+    left_out: tuple[str, ...],
 ) -> tuple[Verdict, tuple[str, ...]]:
     found: list[tuple[Verdict, str]] = []
     for trip in trips:
@@ -218,9 +237,11 @@ def _decide(
         found.append((Verdict.INCONCLUSIVE, "the journal holds results of steps that were never planned"))
     if not results:
         found.append((Verdict.NOT_RUN, "no step was planned"))
-    if results and unjudged:
-        some = ", ".join(unjudged[:3]) + (" …" if len(unjudged) > 3 else "")
-        found.append((Verdict.INCONCLUSIVE, f"the plan leaves {len(unjudged)} limits of the model unjudged: {some}"))
+    if not defined:
+        found.append((Verdict.INCONCLUSIVE, "the journal does not say what was to be proven: it holds no definition"))
+    if results and left_out:
+        some = ", ".join(left_out[:3]) + (" …" if len(left_out) > 3 else "")
+        found.append((Verdict.INCONCLUSIVE, f"the plan leaves {len(left_out)} limits of the model unjudged: {some}"))
     for result in results:
         if result.verdict is not Verdict.PASS:
             found.append((result.verdict, f"{result.planned.title or result.planned.step}: {result.text}"))

@@ -163,8 +163,8 @@ def reasons(summary: RunSummary) -> tuple[Reason, ...]:
         found += _step_reasons(step, summary)
     if not summary.steps:
         found.append(Reason("Plan", "", "", "no step was planned", "", "Choose a plan that fits this model."))
-    elif summary.plan is not None and summary.plan.left_out:
-        seen = f"it judges only a part of the model: {listed(summary.plan.left_out)} were left out"
+    elif summary.left_out:
+        seen = f"it judges only a part of the model: {listed(summary.left_out)} were left out"
         found.append(Reason("Plan", "", "", seen, "", "Run the whole plan: a part of it proves no conformity."))
     return tuple(dict.fromkeys(found))
 

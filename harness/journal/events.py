@@ -66,8 +66,6 @@ class Planned:
     plan_digest: str
     """SHA-256 over the plan's files."""
     steps: tuple[PlannedStep, ...]
-    left_out: tuple[str, ...] = ()
-    """Limits of the model that no step judges: a part of a plan proves no conformity with the whole model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +323,6 @@ def event_from_json(kind: str, body: dict[str, Any]) -> Event:
     body = dict(body)
     try:
         if kind == "Planned":
-            body["left_out"] = tuple(body.get("left_out", ()))
             body["steps"] = tuple(PlannedStep(**{**s, "measures": tuple(s["measures"])}) for s in body["steps"])
         elif kind == "Measured":
             limit = dict(body["limit"])

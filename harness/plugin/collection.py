@@ -38,9 +38,7 @@ class Collection:
 
     def planned(self) -> Planned:
         """The plan as the journal keeps it."""
-        judged = {measure.partition("@")[0] for step in self.steps for measure in step.measures}
-        left_out = tuple(key for key in self.definition.model.limits if key not in judged)
-        return Planned(self._plan.name, _digest(self._plan), tuple(self.steps), left_out)
+        return Planned(self._plan.name, _digest(self._plan), tuple(self.steps))
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """An argument named after a role gets one step a device."""

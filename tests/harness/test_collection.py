@@ -96,10 +96,3 @@ def test_the_shipped_plan_judges_every_limit_of_the_shipped_model(definition: Ra
     assert collection.problems == []
     judged = {measure.partition("@")[0] for planned in collection.steps for measure in planned.measures}
     assert judged == set(definition.model.limits)
-    assert collection.planned().left_out == ()
-
-
-def test_a_part_of_a_plan_says_what_it_leaves_out(definition: RackDefinition, tmp_path: Path) -> None:
-    planned = collect(definition, tmp_path, step('@pytest.mark.measures("thermal.flow")')).planned()
-    assert "thermal.flow" not in planned.left_out
-    assert len(planned.left_out) == len(definition.model.limits) - 1

@@ -189,7 +189,13 @@ def test_only_a_pass_exits_with_zero() -> None:
 
 
 def test_a_part_of_a_plan_is_no_pass() -> None:
-    part = replace(planned("a"), left_out=("leak.state", "power.balance"))
-    summary = run(STARTED, part, *passed("a"), END)
+    """What is left out follows from definition and plan: no event can deny it."""
+    limits = {"thermal.flow": {}, "leak.state": {}, "power.balance": {}}
+    summary = run(replace(STARTED, definition={"model": {"limits": limits}}), planned("a"), *passed("a"), END)
     assert summary.verdict is Verdict.INCONCLUSIVE
+    assert summary.left_out == ("leak.state", "power.balance")
     assert "leak.state" in summary.reasons[0]
+
+
+def test_a_journal_without_a_definition_is_no_pass() -> None:
+    assert run(planned("a"), *passed("a"), END).verdict is Verdict.INCONCLUSIVE

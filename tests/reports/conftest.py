@@ -26,27 +26,39 @@ class Run:
 
     def __init__(self, directory: Path) -> None:
         self.dir = directory
-        self.entries: list[e.Entry] = []
+        self._entries: list[e.Entry] = []
         directory.mkdir(parents=True, exist_ok=True)
         self._head = FIRST
         self.model = _model()
+        self._start: Callable[[], e.RunStarted] | None = None
+        self._planned: tuple[str, ...] = ()
+
+    @property
+    def entries(self) -> list[e.Entry]:
+        """What was appended so far."""
+        return self.add()._entries
 
     def add(self, *events: e.Event) -> Run:
-        """Append events."""
-        for event in events:
-            number = len(self.entries)
+        """Append events, the start before all others."""
+        start, self._start = self._start, None
+        for event in (start(), *events) if start else events:
+            number = len(self._entries)
             wall = (START + timedelta(seconds=2 * number)).isoformat()
             rack = (START + timedelta(seconds=20 * number)).isoformat()
             entry = e.Entry(number, wall, rack, 100.0 + number, self._head, event)
             line = encode(entry)
             self._head = digest(line)
-            self.entries.append(entry)
+            self._entries.append(entry)
             with (self.dir / "journal.jsonl").open("ab") as file:
                 file.write(line + b"\n")
         return self
 
     def start(self, *, simulated: bool = True, tier: str = "silver", **unit: Any) -> Run:
-        """RunStarted with the first model."""
+        """RunStarted with the first model, of whose limits only those that the plan judges."""
+        self._start = lambda: self._started(simulated, tier, unit)
+        return self
+
+    def _started(self, simulated: bool, tier: str, unit: dict[str, Any]) -> e.RunStarted:
         bay: dict[str, Any] = {
             "name": "bay-3",
             "site": "Line 2",
@@ -57,7 +69,7 @@ class Run:
         if simulated:
             bay["simulated"] = {"pace": 20.0, "seed": 7, "faults": [], "epoch": START.isoformat(), "started": 0.0}
         definition = {
-            "model": self.model,
+            "model": self.model | {"limits": {key: self.model["limits"][key] for key in self._judged()}},
             "bay": bay,
             "unit": {"serial": "BR4-00017", "order": "PO-4471", "customer": "", "built_serials": {"tray-01": "T1"}}
             | unit,
@@ -70,26 +82,28 @@ class Run:
             for slot, spec in self.model["slots"].items()
             for name in [slot, *(f"{slot}-{role}" for role in spec["roles"][1:])]
         }
-        return self.add(
-            e.RunStarted(
-                run_id="20261122-090000-BR4-00017",
-                definition=definition,
-                definition_digest=hashlib.sha256(text.encode()).hexdigest(),
-                software={"rackproof": "0.1.0", "python": "3.11.7", "redfish": "3.4.2"},
-                drivers=drivers,
-                simulated=simulated,
-                operator="operator-1",
-                station="station-7",
-            )
+        return e.RunStarted(
+            run_id="20261122-090000-BR4-00017",
+            definition=definition,
+            definition_digest=hashlib.sha256(text.encode()).hexdigest(),
+            software={"rackproof": "0.1.0", "python": "3.11.7", "redfish": "3.4.2"},
+            drivers=drivers,
+            simulated=simulated,
+            operator="operator-1",
+            station="station-7",
         )
 
     def plan(self, *steps: tuple[str, str, str, tuple[str, ...]]) -> Run:
         """Planned, from (step, stage, device, measures)."""
+        self._planned = tuple(measure.partition("@")[0] for *_, measures in steps for measure in measures)
         planned = tuple(
             e.PlannedStep(step, step.rpartition("::")[2].replace("_", " ").capitalize(), stage, device, measures)
             for step, stage, device, measures in steps
         )
         return self.add(e.Planned("rack", "cc" * 32, planned))
+
+    def _judged(self) -> tuple[str, ...]:
+        return self._planned or tuple(self.model["limits"])
 
     def step(self, name: str, *measured: tuple[str, str, Value | None], outcome: str = "completed") -> Run:
         """A whole step with its measurements (key, subject, value), judged as the harness does."""
@@ -127,7 +141,7 @@ class Run:
             limit.guard,
             limit.uncertainty,
         )
-        at = (START + timedelta(seconds=20 * len(self.entries))).isoformat()
+        at = (START + timedelta(seconds=20 * len(self._entries))).isoformat()
         return e.Measured(
             step, key, subject, value, str(limit.unit), at, str(reading.quality), str(judge(reading, limit)), used
         )
@@ -177,7 +191,7 @@ BURN_IN = "test_40_burn_in.py::test_burn_in"
 
 def _small(run: Run, *, hot: float = 71.5, simulated: bool = True, tier: str = "silver") -> Run:
     run.start(simulated=simulated, tier=tier).plan(
-        (INTAKE, "intake", "tray-01", ("parts.healthy",)),
+        (INTAKE, "intake", "tray-01", ("parts.healthy", "leak.state")),
         (LINKS, "links", "", ("link.up",)),
         (BURN_IN, "burn_in", "", ("accelerator.temperature.max", "burn_in.errors")),
     )
