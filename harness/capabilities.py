@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from harness.quantities import Channel, Reading, Sample
+from harness.quantities import Channel, Reading, Sample, Unit
 
 
 class Severity(StrEnum):
@@ -176,15 +176,32 @@ class Accelerator:
     ecc_corrected: int | None
     throttled_thermal: Reading | None
     """Time spent in thermal or power-brake slowdown, milliseconds."""
+    thermal_margin: Reading | None = None
+    """Kelvin below the temperature at which it slows down."""
+    pcie_width: int | None = None
+    """Lanes in use now; an idle link may be narrower or slower than it can be."""
+    pcie_generation: int | None = None
+    links_active: int | None = None
+    """Links to its peers (NVLink) that are up."""
+    link_speed: Reading | None = None
+    """Speed of the slowest of those, GB/s each direction."""
+    fabric: str = ""
+    """State of the fabric in the driver's words, `Completed/Success`; empty where there is none."""
+    cluster: str = ""
+    """Which fabric it belongs to: all accelerators of one rack name the same."""
+    problems: tuple[str, ...] = ()
+    """What speaks against it: repair pending, rows remapped, recovery action demanded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """A load to be run on a host.
 
-    `kind` is `accelerator` or `network`; `tool` the program, chosen by the model (`gpu-burn`, `iperf3`);
-    `seconds` the time to run and `limit` the wall clock after which the host itself kills it, both in rack seconds;
-    `intensity` 0 … 1. A network load names its local `interface` and the `peer` address; without a peer it serves.
+    `kind` is `accelerator`, `cpu`, `memory`, `disk` or `network`; `tool` the program, chosen by the model (`gpu-burn`,
+    `stress-ng`, `iperf3`); `seconds` the time to run and `limit` the wall clock after which the host itself kills it,
+    both in rack seconds; `intensity` 0 … 1, the share of what there is to be loaded. A network load names its local
+    `interface` and the `peer` address; without a peer it serves. A disk load works on one file of `size` MiB in
+    `directory`; a memory load on `size` MiB, or on `intensity` of what is free where no size is given.
     """
 
     name: str
@@ -195,16 +212,32 @@ class Load:
     intensity: float = 1.0
     interface: str = ""
     peer: str = ""
+    directory: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of merit that a tool stated, as `memory.bandwidth` 41.2 GB/s."""
+
+    name: str
+    value: float
+    unit: Unit
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOutcome:
-    """What one unit (an accelerator, an interface) did under a load: `work` in the tool's own unit, and its errors."""
+    """What one unit (an accelerator, an interface, the host's memory) did under a load.
+
+    `work` is in the tool's own unit. `errors` counts what was computed, stored or carried wrongly; None where the tool
+    could not tell (it found no memory to test, was misused, broke): nothing is proven then, and nothing failed.
+    """
 
     unit: str
     work: float
-    errors: int
+    errors: int | None
     note: str = ""
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

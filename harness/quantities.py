@@ -41,6 +41,7 @@ class Unit(StrEnum):
     OCTET = "octet"
     KELVIN_PER_WATT = "K/W"
     KELVIN_PER_MINUTE = "K/min"
+    DECIBEL = "dB"
     DECIBEL_MILLIWATT = "dBm"
     KILOWATT_HOUR = "kWh"
 

@@ -92,13 +92,19 @@ class Collection:
 
 
 def _declared(item: pytest.Item, definition: RackDefinition) -> Iterator[str]:
-    """What a step says it measures: `key`, or `key@subject` for each subject of `per`."""
+    """What a step says it measures: `key`, or `key@subject` for each subject of `per`.
+
+    A key that is `optional` is measured where the model sets a limit for it; any other needs one.
+    """
     for marker in reversed(list(item.iter_markers("measures"))):
-        unknown = set(marker.kwargs) - {"per"}
+        unknown = set(marker.kwargs) - {"per", "optional"}
         if unknown:
-            raise PlanError(f"measures(...) takes keys and per=, not {', '.join(sorted(unknown))}")
+            raise PlanError(f"measures(...) takes keys, per= and optional=, not {', '.join(sorted(unknown))}")
+        keys = definition.limits(*marker.args) if marker.kwargs.get("optional") is True else marker.args
+        if not keys:
+            continue
         subjects = definition.subjects(marker.kwargs["per"]) if "per" in marker.kwargs else None
-        for key in marker.args:
+        for key in keys:
             definition.limit(key)
             if subjects is None:
                 yield key

@@ -99,6 +99,15 @@ class RackDefinition:
         """A named load; raises PlanError."""
         return _named(self.model.loads, name, "load", self.model_file)
 
+    def companions(self, name: str) -> dict[str, LoadSpec]:
+        """The loads that run beside a named one, by name; raises PlanError where there is no such load."""
+        self.load(name)
+        return {other: spec for other, spec in self.model.loads.items() if spec.beside == name}
+
+    def limits(self, *keys: str) -> tuple[str, ...]:
+        """Those of `keys` that this model sets a limit for."""
+        return tuple(key for key in keys if key in self.model.limits)
+
     def parts(self) -> Iterator[tuple[str, PartSpec]]:
         """Every part of the BOM: its place in the rack, and what is allowed there."""
         for slot_name, slot in self.model.slots.items():
@@ -122,7 +131,8 @@ class RackDefinition:
 
         A role (its slots), a part kind (`psu`, or `power_shelf/psu` for those of one role), every `part`, every
         `numbered_part` and `branded_part` (those that can tell their part number, their maker), every `firmware`
-        component (all as `tray-01/accelerator-2`), every `cable` (by its switch end) or `feed` (by its outlet).
+        component (all as `tray-01/accelerator-2`), every `cable` (by its switch end) or `feed` (by its outlet), every
+        load `beside/burn-in` on every host (`tray-01/memory-test`): none where nothing runs beside that one.
         """
         if per == "part":
             return tuple(place for place, _ in self.parts())
@@ -139,6 +149,8 @@ class RackDefinition:
         if per in get_args(Role):
             return tuple(entry.slot for entry in self.role(per))
         role, _, kind = per.rpartition("/")
+        if role == "beside":
+            return tuple(f"{host.slot}/{load}" for host in self.role("host") for load in self.companions(kind))
         slots = tuple(entry.slot for entry in self.role(role)) if role else tuple(self.model.slots)
         found = tuple(place for place, part in self.parts() if part.kind == kind and place.partition("/")[0] in slots)
         if not found:

@@ -21,6 +21,7 @@ from harness.rack.addresses import check_addresses
 from harness.rack.bay import Bay
 from harness.rack.definition import RackDefinition, Unit
 from harness.rack.document import Document, read_document
+from harness.rack.loads import check_loads
 from harness.rack.model import Frozen, Model
 from harness.rack.suggest import did_you_mean
 from harness.rack.wording import word_errors
@@ -169,6 +170,8 @@ def _model_problems(draft: Draft[Model]) -> Iterator[Problem]:
     if draft.has("interlocks"):
         roles = frozenset(topology.roles_of(model.slots).values()) if draft.has("slots") else None
         yield from bounds.check_interlocks(document, model.interlocks, roles)
+    if draft.has("loads"):
+        yield from check_loads(document, model.loads)
     if draft.has("interlocks", "sampling"):
         yield from bounds.check_watch(document, model.interlocks, model.sampling.periods)
 

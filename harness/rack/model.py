@@ -17,6 +17,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(gt=0)]
 
 ROLES = ("compute_tray", "host", "console", "switch", "pdu", "power_shelf", "cdu")
 Role = Literal["compute_tray", "host", "console", "switch", "pdu", "power_shelf", "cdu"]
@@ -111,14 +112,26 @@ class LimitSpec(Frozen):
 
 
 class LoadSpec(Frozen):
-    """A load the plan may run: with which tool on the host, how long and how hard."""
+    """A load the plan may run: with which tool on the host, how long and how hard.
 
-    kind: Literal["accelerator", "network"]
+    A load `beside` another one is started with it on every host and held as long: CPU, memory and disk while the
+    accelerators burn. `delay` is when it starts after the other one, `stagger` what lies between the starts of one
+    host and the next, both in rack seconds: so a rack's draw is ramped up and not switched on.
+    """
+
+    kind: Literal["accelerator", "cpu", "memory", "disk", "network"]
     tool: Name
     seconds: Positive
     limit: Positive
     """Rack seconds after which the host itself ends it, whatever has become of the station."""
     intensity: Fraction = 1.0
+    beside: Name | None = None
+    delay: NotNegative = 0.0
+    stagger: NotNegative = 0.0
+    directory: Text | None = None
+    """On the host: where a disk load keeps its file."""
+    size: PositiveInt | None = None
+    """MiB: of the file of a disk load, of the memory that a memory load tests."""
 
 
 class Interlock(Frozen):

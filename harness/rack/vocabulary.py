@@ -41,6 +41,23 @@ LIMIT_KEYS: Mapping[str, Unit] = MappingProxyType(
         "link.errors": _COUNT,
         "link.discards": _COUNT,
         "link.throughput": Unit.GIGABIT_PER_SECOND,
+        "link.flaps": _COUNT,
+        "link.fec.uncorrectable": _COUNT,
+        "link.fec.tail": _COUNT,
+        "link.ber.raw": Unit.RATIO,
+        "link.ber.bound": Unit.RATIO,
+        "link.optics.problems": _COUNT,
+        "link.optics.margin": Unit.KELVIN,
+        "link.optics.spread": Unit.DECIBEL,
+        # in-band inventory
+        "accelerator.pcie.width": _COUNT,
+        "accelerator.pcie.generation": _COUNT,
+        "accelerator.links.active": _COUNT,
+        "accelerator.links.speed": Unit.GIGABYTE_PER_SECOND,
+        "accelerator.fabric": _TEXT,
+        "accelerator.fabric.clusters": _COUNT,
+        "accelerator.problems": _COUNT,
+        "accelerator.thermal.margin": Unit.KELVIN,
         # burn-in
         "burn_in.work": _COUNT,
         "burn_in.errors": _COUNT,
@@ -52,6 +69,17 @@ LIMIT_KEYS: Mapping[str, Unit] = MappingProxyType(
         "burn_in.kernel.critical": _COUNT,
         "burn_in.console.problems": _COUNT,
         "burn_in.telemetry.coverage": _PERCENT,
+        "burn_in.load.work": _COUNT,
+        "burn_in.load.errors": _COUNT,
+        "burn_in.load.exit_code": _COUNT,
+        # performance, against a baseline
+        "performance.accelerator.compute": Unit.GIGAFLOP_PER_SECOND,
+        "performance.accelerator.copy": Unit.GIGABYTE_PER_SECOND,
+        "performance.collective.bandwidth": Unit.GIGABYTE_PER_SECOND,
+        "performance.cpu.rate": Unit.PER_SECOND,
+        "performance.memory.bandwidth": Unit.GIGABYTE_PER_SECOND,
+        "performance.disk.read": Unit.GIGABYTE_PER_SECOND,
+        "performance.disk.write": Unit.GIGABYTE_PER_SECOND,
         "accelerator.temperature.max": Unit.CELSIUS,
         # thermal
         "thermal.steady.slope": Unit.KELVIN_PER_MINUTE,
@@ -71,6 +99,17 @@ LIMIT_KEYS: Mapping[str, Unit] = MappingProxyType(
     }
 )
 """Limit key to the unit of what the plan measures under it."""
+
+TOOLS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "accelerator": ("gpu-burn", "dcgmi-diag", "nccl-tests", "nvbandwidth"),
+        "cpu": ("stress-ng",),
+        "memory": ("stressapptest", "memtester", "stress-ng"),
+        "disk": ("fio",),
+        "network": ("iperf3", "ib-write-bw"),
+    }
+)
+"""Kind of load to the tools that can be named for it."""
 
 CHANNELS: Mapping[str, Mapping[str, Unit]] = MappingProxyType(
     {

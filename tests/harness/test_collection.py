@@ -96,3 +96,15 @@ def test_the_shipped_plan_judges_every_limit_of_the_shipped_model(definition: Ra
     assert collection.problems == []
     judged = {measure.partition("@")[0] for planned in collection.steps for measure in planned.measures}
     assert judged == set(definition.model.limits)
+
+
+def test_an_optional_key_is_declared_where_the_model_limits_it(definition: RackDefinition, tmp_path: Path) -> None:
+    marks = '@pytest.mark.measures("thermal.flow")\n@pytest.mark.measures("thermal.rise", "link.flaps", optional=True)'
+    found = collect(definition, tmp_path, step(marks))
+    assert found.problems == []
+    assert found.steps[0].measures == ("thermal.flow", "thermal.rise")
+
+
+def test_a_key_that_is_not_optional_needs_its_limit(definition: RackDefinition, tmp_path: Path) -> None:
+    found = collect(definition, tmp_path, step('@pytest.mark.measures("link.flaps")'))
+    assert "there is no limit 'link.flaps'" in str(found.problems[0])

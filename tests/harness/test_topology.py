@@ -34,7 +34,19 @@ def edit(text: str, old: str, new: str) -> tuple[str, int]:
     return text.replace(old, new, 1), text[: text.index(old)].count("\n") + 1
 
 
+BURN_IN = "burn-in: {kind: accelerator, tool: gpu-burn, seconds: 240, limit: 3600, intensity: 1.0}"
+BESIDE = "cpu-test: {kind: cpu, tool: stress-ng, seconds: 60, limit: 100, beside: burn-in}"
+
 MODEL_FAULTS = {
+    "tool of another kind": ("kind: accelerator, tool: gpu-burn", "kind: accelerator, tool: fio", "no tool for a load"),
+    "load ended before its end": ("seconds: 240, limit: 3600", "seconds: 240, limit: 200", "before its 240 s are over"),
+    "disk load without a place": (BURN_IN, f"{BURN_IN}\n  d: {{kind: disk, tool: fio, seconds: 9, limit: 9}}", "MiB"),
+    "load beside nothing": (BURN_IN, f"{BURN_IN}\n  {BESIDE.replace('burn-in}', 'burnin}')}", "did you mean 'burn-in'"),
+    "load beside a companion": (
+        BURN_IN,
+        f"{BURN_IN}\n  {BESIDE.replace('cpu-test', 'other').replace('burn-in}', 'cpu-test}')}\n  {BESIDE}",
+        "runs beside burn-in itself",
+    ),
     "unknown assembly": ("assembly: compute-tray}", "assembly: compute-trey}", "(did you mean 'compute-tray'?)"),
     "role twice": ("roles: [compute_tray, host, console]", "roles: [compute_tray, host, host]", "stands here twice"),
     "device name twice": (
