@@ -13,6 +13,9 @@ from typing import Protocol, runtime_checkable
 
 from harness.quantities import Reading
 
+NEARLY_LOST = 12
+"""Corrected symbols in a codeword, of the 15 that RS(544,514) can correct (IEEE 802.3, clause 91): our judgement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -76,6 +79,11 @@ class PhysicalLink:
     recoveries: int | None = None
     lanes: tuple[Lane, ...] = ()
     transceiver: Transceiver | None = None
+
+    @property
+    def nearly_lost(self) -> int | None:
+        """Codewords that were close to being lost; None where the link has no histogram."""
+        return sum(self.bins[NEARLY_LOST:]) if self.bins else None
 
 
 @runtime_checkable

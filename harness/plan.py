@@ -102,6 +102,10 @@ class Device:
         """What to call a part of this device in a measurement: `tray-03/accelerator-2`."""
         return f"{self.slot}/{part}" if part else self.slot
 
+    def bom(self, kind: str) -> tuple[str, ...]:
+        """The parts of a kind that the BOM gives this device, by place: `accelerator-0` …"""
+        return tuple(name for spec in self.entry.assembly.parts if spec.kind == kind for name in spec.names())
+
     def __str__(self) -> str:
         return self.name
 

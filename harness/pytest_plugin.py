@@ -11,7 +11,9 @@ import pytest
 
 MARKERS = (
     "stage(name): the stage of an acceptance plan that a step belongs to",
-    "measures(*keys, per=None): limit keys a step must measure, once for each device of a role or part of a kind",
+    "measures(*keys, per=None, optional=False): limit keys a step must measure, once for each device of a role or "
+    "part of a kind; optional ones where the model limits them",
+    "where(load): a step that is only for models with this load",
 )
 
 

@@ -60,6 +60,7 @@ class Collection:
         for path in dict.fromkeys(item.path for item in items):
             self.problems += wrong_names(path, self.definition)
         seen: set[str] = set()
+        items[:] = [item for item in items if _is_for(item, self.definition)]
         for item in items:
             try:
                 step = self._step(item)
@@ -89,6 +90,16 @@ class Collection:
         device = next((str(callspec.params[role]) for role in ROLES if callspec and role in callspec.params), "")
         title = doc[0].rstrip(".")
         return PlannedStep(item.nodeid, f"{title} [{device}]" if device else title, stage.args[0], device, measures)
+
+
+def _is_for(item: pytest.Item, definition: RackDefinition) -> bool:
+    """Whether a step is for this model: `where(load=…)` needs that load, and of optional keys one must be limited."""
+    if any(marker.kwargs.get("load") not in definition.model.loads for marker in item.iter_markers("where")):
+        return False
+    measures = list(item.iter_markers("measures"))
+    if not measures or any(marker.kwargs.get("optional") is not True for marker in measures):
+        return True
+    return any(definition.limits(*marker.args) for marker in measures)
 
 
 def _declared(item: pytest.Item, definition: RackDefinition) -> Iterator[str]:

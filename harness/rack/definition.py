@@ -132,7 +132,8 @@ class RackDefinition:
         A role (its slots), a part kind (`psu`, or `power_shelf/psu` for those of one role), every `part`, every
         `numbered_part` and `branded_part` (those that can tell their part number, their maker), every `firmware`
         component (all as `tray-01/accelerator-2`), every `cable` (by its switch end) or `feed` (by its outlet), every
-        load `beside/burn-in` on every host (`tray-01/memory-test`): none where nothing runs beside that one.
+        load `beside/burn-in` on every host (`tray-01/memory-test`), none where nothing runs beside that one, or one
+        `load/diagnostic` on every host.
         """
         if per == "part":
             return tuple(place for place, _ in self.parts())
@@ -149,6 +150,9 @@ class RackDefinition:
         if per in get_args(Role):
             return tuple(entry.slot for entry in self.role(per))
         role, _, kind = per.rpartition("/")
+        if role == "load":
+            self.load(kind)
+            return tuple(f"{host.slot}/{kind}" for host in self.role("host"))
         if role == "beside":
             return tuple(f"{host.slot}/{load}" for host in self.role("host") for load in self.companions(kind))
         slots = tuple(entry.slot for entry in self.role(role)) if role else tuple(self.model.slots)

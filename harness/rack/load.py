@@ -170,8 +170,8 @@ def _model_problems(draft: Draft[Model]) -> Iterator[Problem]:
     if draft.has("interlocks"):
         roles = frozenset(topology.roles_of(model.slots).values()) if draft.has("slots") else None
         yield from bounds.check_interlocks(document, model.interlocks, roles)
-    if draft.has("loads"):
-        yield from check_loads(document, model.loads)
+    if draft.has("loads", "limits"):
+        yield from check_loads(document, model.loads, model.limits)
     if draft.has("interlocks", "sampling"):
         yield from bounds.check_watch(document, model.interlocks, model.sampling.periods)
 

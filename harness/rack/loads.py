@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from harness.errors import Problem
 from harness.rack.document import Document, Place
@@ -10,10 +10,18 @@ from harness.rack.model import LoadSpec
 from harness.rack.suggest import did_you_mean
 from harness.rack.vocabulary import TOOLS
 
+ALONE = ("diagnostic", "copy", "collective")
+"""Loads that the shipped plan runs by themselves where a model has them."""
+JUDGED = ("burn_in.load.work", "burn_in.load.errors", "burn_in.load.exit_code")
+"""What such a load and one beside another is judged by: without these limits it would run and prove nothing."""
 
-def check_loads(document: Document, loads: Mapping[str, LoadSpec]) -> Iterator[Problem]:
-    """What is wrong with the loads of a model."""
+
+def check_loads(document: Document, loads: Mapping[str, LoadSpec], limits: Collection[str]) -> Iterator[Problem]:
+    """What is wrong with the loads of a model whose limits have these keys."""
     for name, spec in loads.items():
+        missing = [key for key in JUDGED if key not in limits]
+        if missing and (spec.beside is not None or name in ALONE):
+            yield document.problem(("loads", name), f"nothing judges it: the model has no limit {missing[0]}")
         place: Place = ("loads", name)
         if spec.tool not in TOOLS[spec.kind]:
             hint = did_you_mean(spec.tool, TOOLS[spec.kind])

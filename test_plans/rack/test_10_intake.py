@@ -7,6 +7,8 @@ from collections import Counter
 import pytest
 
 from harness.capabilities import (
+    Accelerator,
+    Accelerators,
     EventLog,
     Firmware,
     FirmwareInventory,
@@ -20,6 +22,7 @@ from harness.capabilities import (
     Severity,
 )
 from harness.plan import Device, Devices, Measure, Rack
+from harness.quantities import Reading, Value
 
 pytestmark = pytest.mark.stage("intake")
 
@@ -139,6 +142,36 @@ async def test_firmware(
             for component, version in baseline.items():
                 if component.startswith(f"{device.slot}/"):
                     measure("firmware.version", found.get(component, "not reported"), component, expected=version)
+
+
+@pytest.mark.measures("accelerator.problems", "accelerator.fabric", per="accelerator", optional=True)
+@pytest.mark.measures("accelerator.links.active", "accelerator.links.speed", per="accelerator", optional=True)
+@pytest.mark.measures("accelerator.fabric.clusters", optional=True)
+async def test_accelerators_in_band(rack: Rack, hosts: Devices, measure: Measure) -> None:
+    """Every accelerator is seen by its host, linked to its peers in one fabric, and nothing about it awaits repair."""
+    clusters: list[str] = []
+    for host, found in await hosts.each(list_accelerators):
+        for part in host.bom("accelerator"):
+            accelerator = found.get(part)
+            values: dict[str, Reading | Value | None] = {
+                "accelerator.problems": len(accelerator.problems) if accelerator else None,
+                "accelerator.fabric": (accelerator.fabric or None) if accelerator else None,
+                "accelerator.links.active": accelerator.links_active if accelerator else None,
+                "accelerator.links.speed": accelerator.link_speed if accelerator else None,
+            }
+            clusters.append(accelerator.cluster if accelerator else "")
+            if accelerator and accelerator.problems:
+                rack.attach(f"{host.name}-{part}.txt", "\n".join(accelerator.problems), f"what speaks against {part}")
+            for key in rack.definition.limits(*values):
+                measure(key, values[key], host.subject(part))
+    for key in rack.definition.limits("accelerator.fabric.clusters"):
+        # One that names no fabric belongs to none: that is no agreement.
+        measure(key, len(set(clusters)) if clusters and all(clusters) else None, "rack")
+
+
+async def list_accelerators(host: Device) -> dict[str, Accelerator]:
+    """A host's accelerators by name."""
+    return {each.name: each for each in await host.ask(Accelerators).accelerators()}
 
 
 @pytest.mark.measures("leak.state", per="compute_tray")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import pytest
 
@@ -16,21 +15,20 @@ from harness.capabilities import (
     EventLog,
     Job,
     JobState,
-    Load,
+    LoadOutcome,
     LogEntry,
     Severity,
-    Workload,
 )
 from harness.errors import DeviceError, Unreachable
+from harness.loads import Held, hold
 from harness.plan import Device, Devices, Measure, Rack
-from harness.quantities import Sample
+from harness.quantities import Reading, Sample
 from harness.telemetry.statistics import maximum, mean, usable
 
 pytestmark = pytest.mark.stage("burn_in")
 
 LOAD = "burn-in"
-LOOK = 5.0
-"""Rack seconds between two looks at the loads."""
+LOAD_KEYS = ("burn_in.load.work", "burn_in.load.errors", "burn_in.load.exit_code")
 
 
 @dataclass(frozen=True)
@@ -52,76 +50,41 @@ async def read_baseline(host: Device) -> Baseline:
     return Baseline(await read_accelerators(host), frozenset(entry.ident for entry in log))
 
 
-@dataclass(frozen=True)
-class Held:
-    """How the load went: the end of each slot's job, and the stretch in which all of them ran together."""
-
-    jobs: dict[str, Job | DeviceError]
-    since: datetime
-    until: datetime
-
-
-def running(jobs: dict[str, Job | DeviceError]) -> list[str]:
-    """The slots whose load still runs."""
-    return [slot for slot, job in jobs.items() if isinstance(job, Job) and job.state is JobState.RUNNING]
-
-
-async def hold(rack: Rack, hosts: Devices) -> Held:
-    """Load all hosts together until every load has ended; a tray that goes dark loses its load at once."""
-    spec = rack.definition.load(LOAD)
-    load = Load(LOAD, spec.kind, spec.tool, spec.seconds, spec.limit, spec.intensity)
-
-    async def start(host: Device) -> Job:
-        return await host.ask(Workload).start(load)
-
-    jobs: dict[str, Job | DeviceError] = {host.slot: job for host, job in await hosts.each(start)}
-    began = until = rack.now()
-    total = len(jobs)
-    while left := running(jobs):
-        looked = rack.now()
-        elapsed = (looked - began).total_seconds()
-        rack.progress("all accelerators under load", min(elapsed, spec.seconds), spec.seconds)
-        watched = [host for host in hosts if host.slot in left]
-        found = await asyncio.gather(*(look_after(host, rack.device(host.slot)) for host in watched))
-        jobs |= {host.slot: job for host, job in zip(watched, found, strict=True)}
-        if len(running(jobs)) == total:
-            until = looked
-        await rack.session.clock.sleep(LOOK)
-    # The ramp is left out of what is averaged: the accelerators are still warming up.
-    return Held(jobs, began + timedelta(seconds=rack.definition.duration("ramp")), until)
-
-
-async def look_after(host: Device, tray: Device) -> Job | DeviceError:
-    """The present state of a host's load; without its tray's telemetry it may not go on."""
-    try:
-        if tray.lost is not None:
-            await host.ask(Workload).stop(LOAD)
-            seen = "its telemetry went silent under load; its load was stopped"
-            return Unreachable(tray.name, "watch it under load", seen, str(tray.lost))
-        return await host.ask(Workload).job(LOAD)
-    except DeviceError as error:
-        return error
-
-
 @pytest.mark.measures("burn_in.work", "burn_in.errors", per="accelerator")
 @pytest.mark.measures("burn_in.ecc.uncorrected", "burn_in.ecc.corrected", "burn_in.throttled", per="accelerator")
 @pytest.mark.measures("burn_in.power", "accelerator.temperature.max", per="accelerator")
+@pytest.mark.measures("accelerator.pcie.width", "accelerator.pcie.generation", per="accelerator", optional=True)
+@pytest.mark.measures("accelerator.thermal.margin", per="accelerator", optional=True)
+@pytest.mark.measures("performance.accelerator.compute", per="accelerator", optional=True)
+@pytest.mark.measures("performance.cpu.rate", "performance.memory.bandwidth", per="host", optional=True)
+@pytest.mark.measures("performance.disk.read", "performance.disk.write", per="host", optional=True)
+@pytest.mark.measures(*LOAD_KEYS, per="beside/burn-in", optional=True)
 @pytest.mark.measures("burn_in.exit_code", "burn_in.kernel.critical", per="host")
 @pytest.mark.measures("burn_in.console.problems", per="console")
 @pytest.mark.measures("burn_in.telemetry.coverage", per="compute_tray")
 async def test_burn_in(rack: Rack, hosts: Devices, compute_trays: Devices, consoles: Devices, measure: Measure) -> None:
-    """All accelerators of all trays work without an error at full load and stay cool."""
+    """All accelerators of all trays, and what runs beside them, work without an error at full load and stay cool."""
     baseline = {host.slot: found for host, found in await hosts.each(read_baseline)}
     counted = {tray.name: rack.coverage(tray.name) for tray in compute_trays}
     lines = {device.name: len(found) for device, found in await consoles.each(read_console)}
-    held = await hold(rack, hosts)
+    loaded: dict[str, dict[str, Accelerator]] = {}
+
+    async def look_under_load() -> None:
+        loaded.update({host.slot: found for host, found in await hosts.each(read_accelerators)})
+
+    held = await hold(rack, hosts, LOAD, text="all hosts under load", midway=look_under_load)
     for host in hosts:
-        job = held.jobs.get(host.slot)
-        if isinstance(job, DeviceError):
-            rack.failed(job)
-        elif job is not None and host.slot in baseline:
-            judge_job(host, job, measure)
-            rack.attach(f"{host.name}-{LOAD}.txt", job.text, f"output of {LOAD} on {host.name}")
+        for subject, job in jobs_of(host, held):
+            name = subject.rpartition("/")[2] if "/" in subject else LOAD
+            if isinstance(job, DeviceError):
+                rack.failed(job)
+                continue
+            rack.attach(f"{host.name}-{name}.txt", job.text, f"output of {name} on {host.name}")
+            if subject != host.slot:
+                judge_companion(rack, host, subject, job, measure)
+            elif host.slot in baseline:
+                judge_job(rack, host, job, measure)
+        judge_under_load(rack, host, loaded.get(host.slot, {}), measure)
     await judge_counters(hosts, baseline, measure)
     for tray in compute_trays:
         judge_telemetry(rack, tray, held, counted[tray.name], measure)
@@ -140,14 +103,69 @@ async def count_problems(console: Device, since: int) -> int:
     return len(asked.problems(await asked.captured(since)))
 
 
-def judge_job(host: Device, job: Job, measure: Measure) -> None:
+def jobs_of(host: Device, held: Held) -> list[tuple[str, Job | DeviceError]]:
+    """The loads of one host by subject."""
+    return [(subject, job) for subject, job in held.jobs.items() if subject.partition("/")[0] == host.slot]
+
+
+def judge_job(rack: Rack, host: Device, job: Job, measure: Measure) -> None:
     """Judge what the tool did on each accelerator; one that is not mentioned did no work."""
     measure("burn_in.exit_code", job.exit_code, host.slot)
     outcomes = {outcome.unit: outcome for outcome in job.outcomes} if job.state is JobState.DONE else {}
-    for part in accelerators_of(host):
+    for part in host.bom("accelerator"):
         outcome = outcomes.get(part)
         measure("burn_in.work", outcome.work if outcome else 0, host.subject(part))
         measure("burn_in.errors", outcome.errors if outcome else None, host.subject(part))
+        judge_figures(rack, (outcome,) if outcome else (), ("accelerator.compute",), host.subject(part), measure)
+
+
+FIGURES = {"cpu": ("cpu.rate",), "memory": ("memory.bandwidth",), "disk": ("disk.read", "disk.write")}
+"""Kind of load to the figures of merit that it is asked for."""
+
+
+def judge_companion(rack: Rack, host: Device, subject: str, job: Job, measure: Measure) -> None:
+    """Judge a load that ran beside the burn-in: that it worked, without an error, and as fast as it should."""
+    judge_load(rack, subject, job, measure)
+    kind = rack.definition.load(subject.rpartition("/")[2]).kind
+    judge_figures(rack, job.outcomes, FIGURES.get(kind, ()), host.slot, measure)
+
+
+def judge_load(rack: Rack, subject: str, job: Job, measure: Measure) -> None:
+    """Judge a whole load: what has not ended by itself did no work and shows no errors that could be counted."""
+    outcomes = job.outcomes if job.state is JobState.DONE else ()
+    errors = [outcome.errors for outcome in outcomes if outcome.errors is not None]
+    told = errors and len(errors) == len(outcomes)
+    values = {
+        "burn_in.load.exit_code": job.exit_code if job.state is JobState.DONE else None,
+        "burn_in.load.work": sum(outcome.work for outcome in outcomes),
+        "burn_in.load.errors": sum(errors) if told or any(errors) else None,
+    }
+    for key in rack.definition.limits(*LOAD_KEYS):
+        measure(key, values[key], subject)
+
+
+def judge_figures(
+    rack: Rack, outcomes: Sequence[LoadOutcome], names: Sequence[str], subject: str, measure: Measure
+) -> None:
+    """Judge figures of merit, where the model limits them; of several the worst counts, none is nothing to judge."""
+    for name in names:
+        for key in rack.definition.limits(f"performance.{name}"):
+            found = [figure for outcome in outcomes for figure in outcome.figures if figure.name == name]
+            worst = min(found, key=lambda figure: figure.value, default=None)
+            measure(key, Reading(worst.value, worst.unit, rack.now()) if worst else None, subject)
+
+
+def judge_under_load(rack: Rack, host: Device, seen: dict[str, Accelerator], measure: Measure) -> None:
+    """Judge what only holds under load: an idle link slows down, and an idle accelerator is cool."""
+    for part in host.bom("accelerator"):
+        accelerator = seen.get(part)
+        values = {
+            "accelerator.pcie.width": accelerator.pcie_width if accelerator else None,
+            "accelerator.pcie.generation": accelerator.pcie_generation if accelerator else None,
+            "accelerator.thermal.margin": accelerator.thermal_margin if accelerator else None,
+        }
+        for key in rack.definition.limits(*values):
+            measure(key, values[key], host.subject(part))
 
 
 async def judge_counters(hosts: Devices, baseline: dict[str, Baseline], measure: Measure) -> None:
@@ -161,7 +179,7 @@ async def judge_counters(hosts: Devices, baseline: dict[str, Baseline], measure:
         new = [entry for entry in logs[host.slot] if entry.ident not in before.log]
         critical = sum(entry.severity is Severity.CRITICAL for entry in new)
         measure("burn_in.kernel.critical", critical, host.slot)
-        for part in accelerators_of(host):
+        for part in host.bom("accelerator"):
             old, now = before.accelerators.get(part), after[host.slot].get(part)
             subject = host.subject(part)
             measure("burn_in.ecc.uncorrected", since_then(old, now, "ecc_uncorrected"), subject)
@@ -197,7 +215,7 @@ def judge_telemetry(rack: Rack, tray: Device, held: Held, counted: tuple[int, in
         )
         return
     measure("burn_in.telemetry.coverage", coverage, tray.slot)
-    for part in accelerators_of(tray):
+    for part in tray.bom("accelerator"):
         power = usable(within(rack, held, tray, "accelerator.power", part))
         heat = usable(within(rack, held, tray, "accelerator.temperature", part))
         measure("burn_in.power", mean(power), tray.subject(part))
@@ -210,6 +228,37 @@ def within(rack: Rack, held: Held, tray: Device, quantity: str, part: str) -> tu
     return tuple(sample for sample in samples if sample.reading.at <= held.until)
 
 
-def accelerators_of(device: Device) -> tuple[str, ...]:
-    """The accelerators that the BOM gives this device."""
-    return tuple(name for spec in device.entry.assembly.parts if spec.kind == "accelerator" for name in spec.names())
+@pytest.mark.where(load="diagnostic")
+@pytest.mark.measures(*LOAD_KEYS, per="load/diagnostic", optional=True)
+async def test_diagnostic(rack: Rack, hosts: Devices, measure: Measure) -> None:
+    """The maker's own diagnostic finds nothing wrong with any accelerator."""
+    await run_alone(rack, hosts, "diagnostic", (), measure)
+
+
+@pytest.mark.where(load="copy")
+@pytest.mark.measures(*LOAD_KEYS, per="load/copy", optional=True)
+@pytest.mark.measures("performance.accelerator.copy", per="host", optional=True)
+async def test_copy_bandwidth(rack: Rack, hosts: Devices, measure: Measure) -> None:
+    """Memory is copied to and from every accelerator as fast as it should be."""
+    await run_alone(rack, hosts, "copy", ("accelerator.copy",), measure)
+
+
+@pytest.mark.where(load="collective")
+@pytest.mark.measures(*LOAD_KEYS, per="load/collective", optional=True)
+@pytest.mark.measures("performance.collective.bandwidth", per="host", optional=True)
+async def test_collective_bandwidth(rack: Rack, hosts: Devices, measure: Measure) -> None:
+    """The accelerators reduce large messages with each other without an error and at full bandwidth."""
+    await run_alone(rack, hosts, "collective", ("collective.bandwidth",), measure)
+
+
+async def run_alone(rack: Rack, hosts: Devices, name: str, figures: Sequence[str], measure: Measure) -> None:
+    """Run one load on all hosts to its end and judge it."""
+    held = await hold(rack, hosts, name, text=f"{name} on all hosts")
+    for host in hosts:
+        job = held.jobs[host.slot]
+        if isinstance(job, DeviceError):
+            rack.failed(job)
+            continue
+        rack.attach(f"{host.name}-{name}.txt", job.text, f"output of {name} on {host.name}")
+        judge_load(rack, host.subject(name), job, measure)
+        judge_figures(rack, job.outcomes, figures, host.slot, measure)

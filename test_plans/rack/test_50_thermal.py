@@ -7,8 +7,9 @@ from datetime import datetime
 
 import pytest
 
-from harness.capabilities import CoolantLoop, Job, Load, Pump, Workload
+from harness.capabilities import CoolantLoop, Job, Pump, Workload
 from harness.errors import Misbehaved
+from harness.loads import load_of
 from harness.plan import Device, Devices, Measure, Rack
 from harness.telemetry.statistics import mean, robust_z, slope, usable
 
@@ -38,7 +39,7 @@ def steepest(rack: Rack, cdus: Devices, since: datetime) -> float:
 async def test_steady_state(rack: Rack, hosts: Devices, cdus: Devices, measure: Measure) -> None:
     """Under full load the coolant temperatures come to rest, and stay there for the measuring window."""
     spec = rack.definition.load(LOAD)
-    load = Load(LOAD, spec.kind, spec.tool, spec.seconds, spec.limit, spec.intensity)
+    load = load_of(LOAD, spec)
 
     async def start(host: Device) -> Job:
         return await host.ask(Workload).start(load)
@@ -67,7 +68,7 @@ async def test_steady_state(rack: Rack, hosts: Devices, cdus: Devices, measure: 
 async def test_heat_balance(rack: Rack, cdus: Devices, power_shelves: Devices, measure: Measure) -> None:
     """The heat that the coolant carries away is the share of the electrical power that it is designed for."""
     coolant = rack.definition.model.coolant
-    supplies = [(shelf, name) for shelf in power_shelves for name in parts_of(shelf, "psu")]
+    supplies = [(shelf, name) for shelf in power_shelves for name in shelf.bom("psu")]
     power = sum(window_mean(rack, shelf, "supply.output.power", name) for shelf, name in supplies)
     heat = 0.0
     for cdu in cdus:
@@ -91,7 +92,7 @@ async def test_cold_plates(rack: Rack, compute_trays: Devices, cdus: Devices, me
         if tray.lost is not None:
             rack.failed(tray.lost)
             continue
-        for part in parts_of(tray, "accelerator"):
+        for part in tray.bom("accelerator"):
             hot = window_mean(rack, tray, "accelerator.temperature", part)
             power = window_mean(rack, tray, "accelerator.power", part)
             resistances[tray.subject(part)] = (hot - cold) / power if power else math.nan
@@ -108,7 +109,7 @@ async def test_cold_plates(rack: Rack, compute_trays: Devices, cdus: Devices, me
 async def test_current_sharing(rack: Rack, power_shelves: Devices, measure: Measure) -> None:
     """The supplies of a shelf share the full load evenly."""
     for shelf in power_shelves:
-        currents = {name: window_mean(rack, shelf, "supply.output.current", name) for name in parts_of(shelf, "psu")}
+        currents = {name: window_mean(rack, shelf, "supply.output.current", name) for name in shelf.bom("psu")}
         even = mean_of(list(currents.values()))
         for name, current in currents.items():
             measure("power.supply.share", 100.0 * (current / even - 1.0) if even else None, shelf.subject(name))
@@ -123,18 +124,13 @@ async def test_pumps(rack: Rack, cdus: Devices, measure: Measure) -> None:
         return {pump.name: pump for pump in await cdu.ask(CoolantLoop).pumps()}
 
     for cdu, pumps in await cdus.each(read):
-        for name in parts_of(cdu, "pump"):
+        for name in cdu.bom("pump"):
             pump = pumps.get(name)
             measure("pump.running", bool(pump and pump.running and pump.healthy is not False), cdu.subject(name))
-        speeds = [window_mean(rack, cdu, "pump.speed", name) for name in parts_of(cdu, "pump")]
+        speeds = [window_mean(rack, cdu, "pump.speed", name) for name in cdu.bom("pump")]
         middle = mean_of(speeds)
         spread = 100.0 * (max(speeds) - min(speeds)) / middle if middle else math.nan
         measure("pump.speed.spread", spread, cdu.slot)
-
-
-def parts_of(device: Device, kind: str) -> tuple[str, ...]:
-    """The parts of a kind that the BOM gives this device."""
-    return tuple(name for spec in device.entry.assembly.parts if spec.kind == kind for name in spec.names())
 
 
 def mean_of(values: list[float]) -> float:

@@ -15,6 +15,8 @@ AT = datetime(2026, 11, 22, tzinfo=UTC)
 PAIRS = (
     (Unit.KILOWATT, Unit.WATT, 1000.0),
     (Unit.SECOND, Unit.MILLISECOND, 1000.0),
+    (Unit.MILLISECOND, Unit.MICROSECOND, 1000.0),
+    (Unit.SECOND, Unit.MICROSECOND, 1e6),
     (Unit.GIGABIT_PER_SECOND, Unit.BIT_PER_SECOND, 1e9),
     (Unit.RATIO, Unit.PERCENT, 100.0),
 )

@@ -41,6 +41,7 @@ MODEL_FAULTS = {
     "tool of another kind": ("kind: accelerator, tool: gpu-burn", "kind: accelerator, tool: fio", "no tool for a load"),
     "load ended before its end": ("seconds: 240, limit: 3600", "seconds: 240, limit: 200", "before its 240 s are over"),
     "disk load without a place": (BURN_IN, f"{BURN_IN}\n  d: {{kind: disk, tool: fio, seconds: 9, limit: 9}}", "MiB"),
+    "load that nothing judges": (BURN_IN, f"{BURN_IN}\n  {BESIDE}", "no limit burn_in.load.work"),
     "load beside nothing": (BURN_IN, f"{BURN_IN}\n  {BESIDE.replace('burn-in}', 'burnin}')}", "did you mean 'burn-in'"),
     "load beside a companion": (
         BURN_IN,
