@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Run:
         directory.mkdir(parents=True, exist_ok=True)
         self._head = FIRST
         self.model = _model()
+        self.release = version("rackproof")
         self._start: Callable[[], e.RunStarted] | None = None
         self._planned: tuple[str, ...] = ()
 
@@ -86,7 +88,7 @@ class Run:
             run_id="20261122-090000-BR4-00017",
             definition=definition,
             definition_digest=hashlib.sha256(text.encode()).hexdigest(),
-            software={"rackproof": "0.1.0", "python": "3.11.7", "redfish": "3.4.2"},
+            software={"rackproof": self.release, "python": "3.11.7", "redfish": "3.4.2"},
             drivers=drivers,
             simulated=simulated,
             operator="operator-1",
@@ -189,7 +191,8 @@ LINKS = "test_30_links.py::test_cable_map"
 BURN_IN = "test_40_burn_in.py::test_burn_in"
 
 
-def _small(run: Run, *, hot: float = 71.5, simulated: bool = True, tier: str = "silver") -> Run:
+def _small(run: Run, *, hot: float = 71.5, simulated: bool = True, tier: str = "silver", release: str = "") -> Run:
+    run.release = release or run.release
     run.start(simulated=simulated, tier=tier).plan(
         (INTAKE, "intake", "tray-01", ("parts.healthy", "leak.state")),
         (LINKS, "links", "", ("link.up",)),
