@@ -24,6 +24,18 @@ class Severity(StrEnum):
     CRITICAL = "Critical"
 
 
+class Consequence(StrEnum):
+    """What a log entry means for a new rack under a known-good load, by the log policy."""
+
+    NONE = "none"
+    FAIL = "fail"
+    """A part fell short."""
+    RETRY = "retry"
+    """The part or the software: nothing is proven. Once more after a cold boot; a second time it is the part."""
+    ATTACH = "attach"
+    """It follows from another entry and is kept beside it."""
+
+
 class LeakState(StrEnum):
     """State of one leak detector; only `DRY` may pass (Redfish LeakDetector v1.6 DetectorState)."""
 
@@ -77,12 +89,14 @@ class Firmware:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One entry of a device's own log. `ident` is unique in the log."""
+    """One entry of a device's own log. `ident` is unique in the log; `rule` is the rule of the policy that it met."""
 
     ident: str
     at: datetime
     severity: Severity
     message: str
+    consequence: Consequence = Consequence.NONE
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +256,28 @@ class LoadOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A load as the host knows it. `outcomes` are complete only in state DONE; `text` is the tail of its output."""
+    """A load as the host knows it. `outcomes` are complete only in state DONE; `text` is the tail of its output.
+
+    `restarted` says that the host was booted again since the load was started: nobody asked for that.
+    """
 
     name: str
     state: JobState
     exit_code: int | None
     outcomes: tuple[LoadOutcome, ...]
     text: str
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A piece of what a load has printed: `octets` from an offset on, and `next`, the offset to go on from.
+
+    Empty octets: there is no more so far. It never exceeds 1 MiB.
+    """
+
+    octets: bytes
+    next: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +394,8 @@ class Workload(Protocol):
     `start` is idempotent by name while the load runs; a load that has ended is put aside and started anew. `stop` kills
     the whole process group and returns once nothing of it runs. `stop_all` stops every load that Rackproof ever started
     there. `renew` extends the lease of all running loads: one whose lease runs out (`lease`, wall seconds) dies.
+    `output` gives what a load has printed from an octet on, a bounded piece at a time. `clean_up` stops every load and
+    removes all that Rackproof has put on the host; it gives what is still there.
     """
 
     @property
@@ -379,6 +410,10 @@ class Workload(Protocol):
     async def stop_all(self) -> Sequence[Job]: ...
 
     async def renew(self) -> None: ...
+
+    async def output(self, name: str, since: int = 0) -> Output: ...
+
+    async def clean_up(self) -> Sequence[str]: ...
 
 
 @runtime_checkable

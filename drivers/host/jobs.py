@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 import shlex
@@ -11,11 +12,13 @@ from dataclasses import replace
 from drivers.host.script import NAME, SCRIPT
 from drivers.host.tools import TAIL, Spec, command, outcomes
 from drivers.transports.ssh import Completed, SshWire
-from harness.capabilities import Job, JobState, Load
+from harness.capabilities import Job, JobState, Load, Output
 from harness.errors import Misbehaved, Refused, Unsupported
 
 SHOWN = 2000
 """Characters of a job's output that a report gets."""
+PIECE = 512 * 1024
+"""Octets of output that are read at once."""
 PATIENCE = 15.0
 """Wall seconds that starting or stopping may take: first TERM, after a second KILL, then looking again."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -104,6 +107,24 @@ class Jobs:
         """Extend the lease of every load that has not ended; raises DeviceError."""
         await self._do("renew the leases", ("renew",))
 
+    async def output(self, name: str, since: int) -> Output:
+        """A piece of what a load has printed, from octet `since` on; empty: there is no more. Raises DeviceError."""
+        attempt = f"read the output of {name}"
+        done = await self._do(attempt, ("read", self._checked(name), str(max(0, since)), str(PIECE)))
+        try:
+            octets = base64.b64decode("".join(done.out.split()), validate=True)
+        except ValueError as error:
+            advice = "Check what the host's shell prints at login."
+            raise Misbehaved(self._device, attempt, f"it is no base64: {error}", advice, done.out[:SHOWN]) from error
+        return Output(octets, max(0, since) + len(octets))
+
+    async def clean_up(self) -> tuple[str, ...]:
+        """Stop every load and remove all that was put here; what is still there, by path. Raises DeviceError."""
+        await self.stop_all()
+        done = await self._do("remove what was put on the host", ("clean",), deadline=PATIENCE)
+        self.forget()
+        return tuple(line for line in done.out.splitlines() if line.strip())
+
     def forget(self) -> None:
         """The connection is gone: look for the script again."""
         self._base = ""
@@ -165,7 +186,7 @@ def _job(name: str, facts: Mapping[str, str], text: str, spec: Spec | None) -> J
     shown = text[-SHOWN:]
     if state is JobState.LOST:
         shown = f"{_why_lost(facts)}\n{shown}"
-    return Job(name, state, _code(facts), found, shown)
+    return Job(name, state, _code(facts), found, shown, restarted=facts.get("boot") == "changed")
 
 
 def _why_lost(facts: Mapping[str, str]) -> str:

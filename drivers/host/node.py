@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from drivers.host.jobs import Jobs
 from drivers.inband import ParseError, dmesg, nvidia_smi
 from drivers.transports.ssh import Completed, SshWire
-from harness.capabilities import Accelerator, Identified, Job, Load, LogEntry
+from harness.capabilities import Accelerator, Identified, Job, Load, LogEntry, Output
 from harness.errors import DeviceError, Misbehaved, Refused, Unsupported
 from harness.quantities import Channel, Quality, Reading, Sample, Unit
 
@@ -149,6 +149,14 @@ class Host:
     async def stop_all(self) -> Sequence[Job]:
         """Kill every load that Rackproof ever started here."""
         return await self._jobs.stop_all()
+
+    async def output(self, name: str, since: int = 0) -> Output:
+        """A piece of what a load has printed; see `harness.capabilities.Workload`."""
+        return await self._jobs.output(name, since)
+
+    async def clean_up(self) -> Sequence[str]:
+        """Stop every load and remove all that was put on the host; see `harness.capabilities.Workload`."""
+        return await self._jobs.clean_up()
 
     async def renew(self) -> None:
         """Extend the lease of all running loads."""

@@ -160,6 +160,10 @@ show) # NAME OCTETS: what is known, then the end of the output
     [ -e "$root/$1/out" ] && tail -c "$2" "$root/$1/out"
     exit 0
     ;;
+read) # NAME OFFSET OCTETS: a piece of the output, in a form that no terminal or character set can change
+    [ -e "$root/$1/out" ] && tail -c "+$(($2 + 1))" "$root/$1/out" | head -c "$3" | base64
+    exit 0
+    ;;
 stop) # NAME
     job=$root/$1
     if [ -d "$job" ]; then
@@ -175,6 +179,14 @@ stop_all)
     done
     finish "$root"
     for name in $(known); do facts "$name"; done
+    ;;
+clean) # Remove all records; what is left is said. Nothing is removed while something of it runs.
+    [ -d "$root" ] || exit 0
+    finish "$root" || { echo "processes of ours"; exit 0; }
+    base=$(dirname "$root")
+    rm -rf "$base"
+    find "$base" 2>/dev/null
+    exit 0
     ;;
 renew)
     [ -d "$root" ] || exit 0

@@ -69,6 +69,7 @@ LIMIT_KEYS: Mapping[str, Unit] = MappingProxyType(
         "burn_in.kernel.critical": _COUNT,
         "burn_in.console.problems": _COUNT,
         "burn_in.telemetry.coverage": _PERCENT,
+        "burn_in.restarts": _COUNT,
         "burn_in.load.work": _COUNT,
         "burn_in.load.errors": _COUNT,
         "burn_in.load.exit_code": _COUNT,
@@ -93,6 +94,7 @@ LIMIT_KEYS: Mapping[str, Unit] = MappingProxyType(
         "pump.speed.spread": _PERCENT,
         # hand-over
         "handover.loads.running": _COUNT,
+        "handover.residue": _COUNT,
         "handover.idle.power": Unit.WATT,
         "event_log.new.critical": _COUNT,
         "event_log.new.warning": _COUNT,

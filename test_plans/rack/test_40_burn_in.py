@@ -10,6 +10,7 @@ import pytest
 from harness.capabilities import (
     Accelerator,
     Accelerators,
+    Consequence,
     Console,
     ConsoleLine,
     EventLog,
@@ -17,9 +18,8 @@ from harness.capabilities import (
     JobState,
     LoadOutcome,
     LogEntry,
-    Severity,
 )
-from harness.errors import DeviceError, Unreachable
+from harness.errors import DeviceError, Misbehaved, Unreachable
 from harness.loads import Held, hold
 from harness.plan import Device, Devices, Measure, Rack
 from harness.quantities import Reading, Sample
@@ -60,6 +60,7 @@ async def read_baseline(host: Device) -> Baseline:
 @pytest.mark.measures("performance.disk.read", "performance.disk.write", per="host", optional=True)
 @pytest.mark.measures(*LOAD_KEYS, per="beside/burn-in", optional=True)
 @pytest.mark.measures("burn_in.exit_code", "burn_in.kernel.critical", per="host")
+@pytest.mark.measures("burn_in.restarts", per="host", optional=True)
 @pytest.mark.measures("burn_in.console.problems", per="console")
 @pytest.mark.measures("burn_in.telemetry.coverage", per="compute_tray")
 async def test_burn_in(rack: Rack, hosts: Devices, compute_trays: Devices, consoles: Devices, measure: Measure) -> None:
@@ -74,6 +75,7 @@ async def test_burn_in(rack: Rack, hosts: Devices, compute_trays: Devices, conso
 
     held = await hold(rack, hosts, LOAD, text="all hosts under load", midway=look_under_load)
     for host in hosts:
+        judge_restarts(rack, host, held, measure)
         for subject, job in jobs_of(host, held):
             name = subject.rpartition("/")[2] if "/" in subject else LOAD
             if isinstance(job, DeviceError):
@@ -85,7 +87,7 @@ async def test_burn_in(rack: Rack, hosts: Devices, compute_trays: Devices, conso
             elif host.slot in baseline:
                 judge_job(rack, host, job, measure)
         judge_under_load(rack, host, loaded.get(host.slot, {}), measure)
-    await judge_counters(hosts, baseline, measure)
+    await judge_counters(rack, hosts, baseline, measure)
     for tray in compute_trays:
         judge_telemetry(rack, tray, held, counted[tray.name], measure)
     for device, problems in await consoles.each(lambda console: count_problems(console, lines.get(console.name, 0))):
@@ -106,6 +108,14 @@ async def count_problems(console: Device, since: int) -> int:
 def jobs_of(host: Device, held: Held) -> list[tuple[str, Job | DeviceError]]:
     """The loads of one host by subject."""
     return [(subject, job) for subject, job in held.jobs.items() if subject.partition("/")[0] == host.slot]
+
+
+def judge_restarts(rack: Rack, host: Device, held: Held, measure: Measure) -> None:
+    """Judge whether a host was booted again under its load; one that cannot be asked tells nothing."""
+    jobs = [job for _, job in jobs_of(host, held)]
+    known = [job for job in jobs if isinstance(job, Job)]
+    for key in rack.definition.limits("burn_in.restarts"):
+        measure(key, sum(job.restarted for job in known) if known else None, host.slot)
 
 
 def judge_job(rack: Rack, host: Device, job: Job, measure: Measure) -> None:
@@ -168,7 +178,7 @@ def judge_under_load(rack: Rack, host: Device, seen: dict[str, Accelerator], mea
             measure(key, values[key], host.subject(part))
 
 
-async def judge_counters(hosts: Devices, baseline: dict[str, Baseline], measure: Measure) -> None:
+async def judge_counters(rack: Rack, hosts: Devices, baseline: dict[str, Baseline], measure: Measure) -> None:
     """Judge what the accelerators and the kernel counted during the load."""
     after = {host.slot: found for host, found in await hosts.each(read_accelerators)}
     logs = {host.slot: log for host, log in await hosts.each(read_entries)}
@@ -177,8 +187,11 @@ async def judge_counters(hosts: Devices, baseline: dict[str, Baseline], measure:
         if before is None or host.slot not in after or host.slot not in logs:
             continue
         new = [entry for entry in logs[host.slot] if entry.ident not in before.log]
-        critical = sum(entry.severity is Severity.CRITICAL for entry in new)
-        measure("burn_in.kernel.critical", critical, host.slot)
+        failed = [entry for entry in new if entry.consequence is Consequence.FAIL]
+        measure("burn_in.kernel.critical", len(failed), host.slot)
+        if unclear := [entry for entry in new if entry.consequence is Consequence.RETRY]:
+            advice = "Cold boot that tray and run once more; seen a second time it is the part."
+            rack.failed(Misbehaved(host.name, "read the kernel log of the burn-in", unclear[0].message, advice))
         for part in host.bom("accelerator"):
             old, now = before.accelerators.get(part), after[host.slot].get(part)
             subject = host.subject(part)

@@ -25,19 +25,28 @@ async def read_log(device: Device) -> tuple[LogEntry, ...]:
     return tuple(await device.ask(EventLog).entries())
 
 
+async def clean_up(host: Device) -> tuple[str, ...]:
+    """Remove all that was put on a host; what is still there."""
+    return tuple(await host.ask(Workload).clean_up())
+
+
 @pytest.mark.measures("handover.loads.running", per="host")
+@pytest.mark.measures("handover.residue", per="host", optional=True)
 @pytest.mark.measures("handover.idle.power", per="accelerator")
 async def test_loads_are_off(rack: Rack, hosts: Devices, measure: Measure) -> None:
-    """Every load has ended and every accelerator is idle again."""
+    """Every load has ended, nothing of ours is left on a host, and every accelerator is idle again."""
     for host, running in await hosts.each(stop_loads):
         measure("handover.loads.running", running, host.slot)
+    for key in rack.definition.limits("handover.residue"):
+        for host, left in await hosts.each(clean_up):
+            measure(key, len(left), host.slot)
+            if left:
+                rack.attach(f"{host.name}-residue.txt", "\n".join(left), f"what is left on {host.name}")
     await rack.wait("cool-down", "cooling down")
     for host, accelerators in await hosts.each(read_accelerators):
-        for spec in host.entry.assembly.parts:
-            if spec.kind == "accelerator":
-                for name in spec.names():
-                    found = accelerators.get(name)
-                    measure("handover.idle.power", found.power if found else None, host.subject(name))
+        for name in host.bom("accelerator"):
+            found = accelerators.get(name)
+            measure("handover.idle.power", found.power if found else None, host.subject(name))
 
 
 @pytest.mark.measures("event_log.new.critical", "event_log.new.warning", per="compute_tray")
