@@ -394,8 +394,6 @@ class Workload(Protocol):
     `start` is idempotent by name while the load runs; a load that has ended is put aside and started anew. `stop` kills
     the whole process group and returns once nothing of it runs. `stop_all` stops every load that Rackproof ever started
     there. `renew` extends the lease of all running loads: one whose lease runs out (`lease`, wall seconds) dies.
-    `output` gives what a load has printed from an octet on, a bounded piece at a time. `clean_up` stops every load and
-    removes all that Rackproof has put on the host; it gives what is still there.
     """
 
     @property
@@ -411,7 +409,17 @@ class Workload(Protocol):
 
     async def renew(self) -> None: ...
 
+
+@runtime_checkable
+class WorkloadOutput(Protocol):
+    """A host that gives what a load has printed, from an octet on, a bounded piece at a time."""
+
     async def output(self, name: str, since: int = 0) -> Output: ...
+
+
+@runtime_checkable
+class CleanUp(Protocol):
+    """A host that stops every load and removes all that Rackproof has put on it; what is still there is given."""
 
     async def clean_up(self) -> Sequence[str]: ...
 

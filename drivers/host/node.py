@@ -151,11 +151,11 @@ class Host:
         return await self._jobs.stop_all()
 
     async def output(self, name: str, since: int = 0) -> Output:
-        """A piece of what a load has printed; see `harness.capabilities.Workload`."""
+        """A piece of what a load has printed; see `harness.capabilities.WorkloadOutput`."""
         return await self._jobs.output(name, since)
 
     async def clean_up(self) -> Sequence[str]:
-        """Stop every load and remove all that was put on the host; see `harness.capabilities.Workload`."""
+        """Stop every load and remove all that was put on the host; see `harness.capabilities.CleanUp`."""
         return await self._jobs.clean_up()
 
     async def renew(self) -> None:

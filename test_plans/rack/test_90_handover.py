@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.capabilities import Accelerator, Accelerators, EventLog, JobState, LogEntry, Severity, Workload
+from harness.capabilities import Accelerator, Accelerators, CleanUp, EventLog, JobState, LogEntry, Severity, Workload
 from harness.plan import Device, Devices, Measure, Rack
 
 pytestmark = pytest.mark.stage("hand_over")
@@ -27,7 +27,7 @@ async def read_log(device: Device) -> tuple[LogEntry, ...]:
 
 async def clean_up(host: Device) -> tuple[str, ...]:
     """Remove all that was put on a host; what is still there."""
-    return tuple(await host.ask(Workload).clean_up())
+    return tuple(await host.ask(CleanUp).clean_up())
 
 
 @pytest.mark.measures("handover.loads.running", per="host")
