@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from drivers.host.jobs import Jobs
 from drivers.inband import ParseError, dmesg, nvidia_smi
 from drivers.transports.ssh import Completed, SshWire
-from harness.capabilities import Accelerator, Identified, Job, Load, LogEntry, Output
+from harness.capabilities import Accelerator, Consequence, Identified, Job, Load, LogEntry, Output, Severity
 from harness.errors import DeviceError, Misbehaved, Refused, Unsupported
 from harness.quantities import Channel, Quality, Reading, Sample, Unit
 
@@ -239,5 +239,6 @@ def _log_entries(
         seen[ident] = seen.get(ident, 0) + 1
         age = max(0.0, min(uptime - each.time, uptime))
         at = now - timedelta(seconds=age)
-        found.append(LogEntry(f"{ident}/{seen[ident]}", at, each.severity, each.text))
+        consequence = Consequence.FAIL if each.severity is Severity.CRITICAL else Consequence.NONE
+        found.append(LogEntry(f"{ident}/{seen[ident]}", at, each.severity, each.text, consequence))
     return tuple(found)
