@@ -1,7 +1,8 @@
 """What gpu_burn did to each accelerator, from its progress lines and its last words.
 
-Source: wilicc/gpu-burn, gpu_burn-drv.cpp, listenClients. It exits 0 with FAULTY accelerators; a client that died shows
--1 and may still be called OK; error counters start again at every "Summary at".
+Recorded: eight A100, a version of 2022. Source: wilicc/gpu-burn (2016 … 2026), gpu_burn-drv.cpp, listenClients. It
+exits 0 with FAULTY accelerators; a client that died shows -1 and may still be called OK; one that never began is called
+OK too; error counters start again at every "Summary at". Temperatures are degC as nvidia-smi told it, rates Gflop/s.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ import re
 from dataclasses import dataclass, replace
 
 from drivers.inband import ParseError
+from drivers.inband.finding import Finding, Verdict
 
 TOOL = "gpu_burn"
 LONGEST_LINE = 8192
-_PROCESSED = re.compile(r"(-?\d{1,12}) \([^()]{1,20} Gflop/s\)")
-_ERRORS = re.compile(r"(\d{1,12})(?:\s*\((WARNING|DIED)!\))?")
-_TESTED = re.compile(r"Tested (\d{1,4}) GPUs:")
-_WORD = re.compile(r"GPU (\d{1,4}): (OK|FAULTY)")
+NEARLY = 99.0
+"""Percent that a whole burn reaches: the last line is printed just before its end."""
+_PROCESSED = re.compile(r"(-?[0-9]{1,12}) \(([^()]{1,20}) Gflop/s\)")
+_RATE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
+_ERRORS = re.compile(r"([0-9]{1,12})(?:\s*\((WARNING|DIED)!\))?")
+_TEMPERATURE = re.compile(r"([0-9]{1,3}) C\b")
+_TESTED = re.compile(r"Tested ([0-9]{1,4}) GPUs:")
+_WORD = re.compile(r"GPU ([0-9]{1,4}): (OK|FAULTY)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,10 @@ class Burned:
     errors: int
     died: bool
     faulty: bool | None = None
+    rate: float | None = None
+    """Gflop/s as last told, None where it was none."""
+    hottest: float | None = None
+    """degC, the most that was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +84,56 @@ def parse(text: str) -> Burn:
     return Burn(percent, tuple(units))
 
 
+def findings(burn: Burn, *, gpus: int, least_rate: float = 0.0) -> tuple[Finding, ...]:
+    """Whether all of `gpus` burnt to the end without a wrong result, each at `least_rate` Gflop/s or more."""
+    found = []
+    if len(burn.units) != gpus:
+        found.append(Finding(Verdict.ERROR, "", f"{len(burn.units)} accelerators took part, {gpus} were expected"))
+    if not burn.finished:
+        found.append(Finding(Verdict.ERROR, "", f"the burn ended at {burn.percent:g} % without a final verdict"))
+    elif burn.percent < NEARLY:
+        found.append(Finding(Verdict.ERROR, "", f"the burn ended at {burn.percent:g} %"))
+    for number, unit in enumerate(burn.units):
+        name = f"GPU {number}"
+        if unit.errors or unit.faulty:
+            found.append(Finding(Verdict.FAIL, name, _wrong(unit)))
+        if unit.died:
+            verdict = Verdict.FAIL if unit.processed else Verdict.ERROR
+            found.append(
+                Finding(verdict, name, f"its process died after {unit.processed} products: read the kernel log")
+            )
+        elif not unit.processed:
+            found.append(Finding(Verdict.ERROR, name, "it did no work at all"))
+        elif least_rate and unit.rate is None:
+            found.append(Finding(Verdict.ERROR, name, "its rate was not told"))
+        elif least_rate and unit.rate is not None and unit.rate < least_rate:
+            found.append(Finding(Verdict.FAIL, name, f"{unit.rate:g} Gflop/s, at least {least_rate:g} needed"))
+    return tuple(found)
+
+
+def _wrong(unit: Burned) -> str:
+    word = {True: "FAULTY", False: "OK", None: "nothing"}[unit.faulty]
+    return f"{unit.errors} wrong results; gpu_burn called it {word}"
+
+
 def _advance(before: Burned, now: Burned, counted: int) -> Burned:
     """Add what `now` shows to `before`; `counted` of its errors were seen already since the counter last began."""
     fresh = now.errors - counted if now.errors >= counted else now.errors
-    return Burned(now.processed, before.errors + fresh, before.died or now.died)
+    warm = [each for each in (before.hottest, now.hottest) if each is not None]
+    return Burned(
+        processed=max(before.processed, now.processed),
+        errors=before.errors + fresh,
+        died=before.died or now.died,
+        rate=before.rate if now.rate is None else now.rate,
+        hottest=max(warm, default=None),
+    )
 
 
 def _progress(line: str) -> tuple[float, list[Burned]] | None:
     """A complete progress line; None where the line is none, or cut off before the temperatures."""
     head, found, rest = line.partition("proc'd:")
     done, has_errors, tail = rest.partition("errors:")
-    errors, has_temperatures, _ = tail.partition("temps:")
+    errors, has_temperatures, warm = tail.partition("temps:")
     if not (found and has_errors and has_temperatures):
         return None
     try:
@@ -95,12 +144,23 @@ def _progress(line: str) -> tuple[float, list[Burned]] | None:
     wrong = [_ERRORS.fullmatch(each.strip()) for each in errors.split(" - ")]
     if len(processed) != len(wrong) or not 0 <= percent <= 100:
         raise ParseError(f"{TOOL}: a progress line contradicts itself")
+    shown = [_TEMPERATURE.match(each.strip()) for each in warm.replace("--", "?").split(" - ")]
+    if len(shown) != len(wrong):
+        shown = [None] * len(wrong)
     units = []
-    for work, error in zip(processed, wrong, strict=True):
+    for work, error, heat in zip(processed, wrong, shown, strict=True):
         if work is None or error is None:
             raise ParseError(f"{TOOL}: a progress line is garbled")
-        count = int(work.group(1))
-        units.append(Burned(max(count, 0), int(error.group(1)), died=count < 0 or error.group(2) == "DIED"))
+        count, rate = int(work.group(1)), _RATE.fullmatch(work.group(2))
+        units.append(
+            Burned(
+                processed=max(count, 0),
+                errors=int(error.group(1)),
+                died=count < 0 or error.group(2) == "DIED",
+                rate=float(rate.group(0)) if rate and count > 0 else None,
+                hottest=float(heat.group(1)) if heat else None,
+            )
+        )
     return percent, units
 
 

@@ -1,24 +1,34 @@
-"""What `nvidia-smi -q -x` says of each accelerator.
+"""What `nvidia-smi -q -x` says of each accelerator of a host.
 
-Source: NVIDIA's DTD nvsmi_device_v12/v13 as printed by drivers 550 … 580, and recorded outputs of GB200 trays. "N/A",
-"GPU is lost" and everything else that is no number is None, never zero.
+Recorded from drivers 580.65.06 (mock) and 580.173.02 (GB200 tray); the DTDs nvsmi_device_v12 and v13 as printed by
+drivers 550 … 580. "N/A", "GPU is lost" and everything else that is no number is None, never zero. What follows from it
+for acceptance is in smi_judgement.
 """
 
 from __future__ import annotations
 
 import math
-import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 from drivers.inband import ParseError
-
-TOOL = "nvidia-smi"
-LONGEST = 16 * 2**20
-_QUANTITY = re.compile(r"(-?\d{1,18}(?:\.\d{1,9})?)(?: (\S{1,8}))?")
-_UNCORRECTED = ("sram_uncorrectable", "sram_uncorrectable_parity", "sram_uncorrectable_secded", "dram_uncorrectable")
-_CORRECTED = ("sram_correctable", "dram_correctable")
-_SLOWDOWNS = ("sw_therm_slowdown", "hw_therm_slowdown", "hw_power_brake")
+from drivers.inband.smi_state import (
+    Ecc,
+    Fabric,
+    Platform,
+    Power,
+    Rows,
+    Slowdowns,
+    Thermal,
+    read_ecc,
+    read_fabric,
+    read_platform,
+    read_power,
+    read_rows,
+    read_slowdowns,
+    read_thermal,
+)
+from drivers.inband.smi_xml import LOST, TOOL, count, flag, raw, read_log, word
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,91 +40,88 @@ class Gpu:
     product: str
     serial: str
     part_number: str
-    temperature: float | None
-    """degC"""
-    power: float | None
-    """W, of the accelerator itself, not of its module"""
-    ecc_uncorrected: int | None
-    ecc_corrected: int | None
-    throttled: float | None
-    """ms in thermal or power-brake slowdown"""
+    driver: str
+    vbios: str
+    minor: int | None
+    platform: Platform
+    ecc: Ecc
+    ecc_enabled: bool | None
+    rows: Rows
+    slowdowns: Slowdowns
+    thermal: Thermal
+    power_state: Power
+    fabric: Fabric
+    chip_to_chip: bool | None
+    """Whether the link to the host's own processor (C2C of Grace) is up; None where there is none."""
+    persistence: bool | None
+    recovery: str
+    """What the driver asks for: "None", "Reset", "Reboot", "Drain P2P", "Drain and Reset"; empty where not said."""
     lost: bool
+
+    @property
+    def temperature(self) -> float | None:
+        """degC."""
+        return self.thermal.temperature
+
+    @property
+    def power(self) -> float | None:
+        """W, of the accelerator itself, not of its module."""
+        return self.power_state.draw
+
+    @property
+    def ecc_uncorrected(self) -> int | None:
+        """Uncorrected memory errors since the driver was loaded."""
+        return self.ecc.uncorrected
+
+    @property
+    def ecc_corrected(self) -> int | None:
+        """Corrected memory errors since the driver was loaded."""
+        return self.ecc.corrected
+
+    @property
+    def throttled(self) -> float | None:
+        """ms in thermal or power-brake slowdown."""
+        slow = (self.slowdowns.software_thermal, self.slowdowns.hardware_thermal, self.slowdowns.power_brake)
+        return None if None in slow else math.fsum(each or 0.0 for each in slow) / 1000.0
 
 
 def parse(text: str) -> tuple[Gpu, ...]:
     """The accelerators in the tool's order; raises ParseError where it is cut off or contradicts itself."""
-    if len(text) > LONGEST or "<!ENTITY" in text:
-        raise ParseError(f"{TOOL}: this is nothing it prints")
-    try:
-        log = ET.fromstring(text.strip().encode(errors="replace"))  # noqa: S314 - entities were refused above
-    except (ET.ParseError, ValueError, RecursionError) as error:
-        raise ParseError(f"{TOOL}: no valid XML: {error}") from error
-    if log.tag != "nvidia_smi_log":
-        raise ParseError(f"{TOOL}: the document is a {log.tag!r}")
-    gpus = tuple(_gpu(each) for each in log.findall("gpu"))
-    attached = _count(_word(log, "attached_gpus"))
+    log = read_log(text)
+    driver = word(log, "driver_version")
+    gpus = tuple(_gpu(each, driver) for each in log.findall("gpu"))
+    attached = count(log, "attached_gpus")
     if attached != len(gpus):
         raise ParseError(f"{TOOL}: {attached} accelerators attached, {len(gpus)} described")
     if len({gpu.bus for gpu in gpus if gpu.bus}) != len(gpus):
         raise ParseError(f"{TOOL}: two accelerators at one PCI address, or one without")
+    named = [gpu.uuid for gpu in gpus if gpu.uuid]
+    if len(set(named)) != len(named):
+        raise ParseError(f"{TOOL}: two accelerators of one name")
     return gpus
 
 
-def _gpu(node: ET.Element) -> Gpu:
-    power = _quantity(node, "gpu_power_readings/instant_power_draw", "W")
-    for older in (
-        "gpu_power_readings/average_power_draw",
-        "gpu_power_readings/power_draw",
-        "power_readings/power_draw",
-    ):
-        power = _quantity(node, older, "W") if power is None else power
-    slow = [
-        _quantity(node, f"clocks_event_reasons_counters/clocks_event_reasons_counters_{each}", "us")
-        for each in _SLOWDOWNS
-    ]
+def _gpu(node: ET.Element, driver: str) -> Gpu:
+    recovery = raw(node, "gpu_recovery_action")
     return Gpu(
-        uuid=_word(node, "uuid"),
+        uuid=word(node, "uuid"),
         bus=node.get("id", "").strip(),
-        product=_word(node, "product_name"),
-        serial=_word(node, "serial"),
-        part_number=_word(node, "board_part_number") or _word(node, "gpu_part_number"),
-        temperature=_quantity(node, "temperature/gpu_temp", "C"),
-        power=power,
-        ecc_uncorrected=_sum(node, _UNCORRECTED),
-        ecc_corrected=_sum(node, _CORRECTED),
-        throttled=None if None in slow else math.fsum(each or 0.0 for each in slow) / 1000.0,
-        lost=any((each.text or "").strip() == "GPU is lost" for each in node.iter()),
+        product=word(node, "product_name"),
+        serial=word(node, "serial"),
+        part_number=word(node, "board_part_number") or word(node, "gpu_part_number"),
+        driver=driver,
+        vbios=word(node, "vbios_version"),
+        minor=count(node, "minor_number"),
+        platform=read_platform(node),
+        ecc=read_ecc(node),
+        ecc_enabled=flag(node, "ecc_mode/current_ecc"),
+        rows=read_rows(node),
+        slowdowns=read_slowdowns(node),
+        thermal=read_thermal(node),
+        power_state=read_power(node),
+        fabric=read_fabric(node),
+        chip_to_chip=flag(node, "c2c_mode"),
+        persistence=flag(node, "persistence_mode"),
+        recovery="" if recovery == "N/A" else recovery,
+        lost=any((each.text or "").strip() == LOST for each in node.iter()),
     )
-
-
-def _one(node: ET.Element, path: str) -> str:
-    """The text at `path`, empty where it is missing; raises ParseError where there are two."""
-    found = node.findall(path)
-    if len(found) > 1:
-        raise ParseError(f"{TOOL}: {path} occurs {len(found)} times")
-    return (found[0].text or "").strip() if found else ""
-
-
-def _word(node: ET.Element, path: str) -> str:
-    word = _one(node, path)
-    return "" if word in ("N/A", "[N/A]", "GPU is lost") else word
-
-
-def _quantity(node: ET.Element, path: str, unit: str) -> float | None:
-    found = _QUANTITY.fullmatch(_one(node, path))
-    if found is None or found.group(2) != unit:
-        return None
-    return float(found.group(1))
-
-
-def _count(word: str) -> int | None:
-    return int(word) if re.fullmatch(r"\d{1,18}", word) else None
-
-
-def _sum(node: ET.Element, names: tuple[str, ...]) -> int | None:
-    """The sum of the counters that this accelerator has ("N/A" is one it has not); None where one cannot be read."""
-    words = [word for name in names if (word := _one(node, f"ecc_errors/volatile/{name}")) not in ("", "N/A")]
-    counts = [_count(word) for word in words]
-    if not counts or None in counts:
-        return None
-    return sum(count for count in counts if count is not None)

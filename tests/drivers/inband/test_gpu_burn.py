@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.inband import ParseError
-from drivers.inband.gpu_burn import Burned, parse
+from drivers.inband.finding import Finding, Verdict
+from drivers.inband.gpu_burn import Burned, findings, parse
 
-CAPTURE = Path(__file__).parents[4] / "shared" / "captures" / "inband" / "gpu_burn_8xA100.log"
+CAPTURE = "gpu_burn_8xA100.log"
 
 
 def progress(percent: float, done: list[int], errors: list[str]) -> str:
@@ -33,7 +34,11 @@ def test_a_whole_burn() -> None:
     burn = parse(GOOD)
     assert burn.finished
     assert burn.percent == 100
-    assert burn.units == (Burned(20, 0, died=False, faulty=False), Burned(24, 0, died=False, faulty=False))
+    assert burn.units == (
+        Burned(20, 0, died=False, faulty=False, rate=900, hottest=60),
+        Burned(24, 0, died=False, faulty=False, rate=900, hottest=60),
+    )
+    assert findings(burn, gpus=2, least_rate=900) == ()
 
 
 def test_errors_are_added_up_over_the_summaries_that_reset_them() -> None:
@@ -107,10 +112,66 @@ def test_any_text_ends_in_a_result_or_a_parse_error(text: str) -> None:
         parse(text)
 
 
-def test_a_recorded_burn() -> None:
-    if not CAPTURE.exists():
-        pytest.skip("the recorded gpu_burn log is not here")
-    burn = parse(CAPTURE.read_bytes().decode())
+def verdict_of(text: str, gpus: int = 1, least_rate: float = 0) -> list[tuple[Verdict, str]]:
+    return [(each.verdict, each.unit) for each in findings(parse(text), gpus=gpus, least_rate=least_rate)]
+
+
+def test_what_a_burn_means() -> None:
+    whole = progress(100, [20], ["0"])
+    assert verdict_of(whole) == [(Verdict.ERROR, "")]
+    assert verdict_of(whole + verdicts("OK"), gpus=2) == [(Verdict.ERROR, "")]
+    assert verdict_of(progress(50, [20], ["0"]) + verdicts("OK")) == [(Verdict.ERROR, "")]
+    assert verdict_of(progress(100, [20], ["3  (WARNING!)"]) + verdicts("FAULTY")) == [(Verdict.FAIL, "GPU 0")]
+    assert verdict_of(progress(100, [20], ["3  (WARNING!)"]) + verdicts("OK")) == [(Verdict.FAIL, "GPU 0")]
+    assert verdict_of(whole + verdicts("OK"), least_rate=901) == [(Verdict.FAIL, "GPU 0")]
+
+
+def test_no_work_is_never_a_pass() -> None:
+    assert verdict_of(progress(100, [0], ["0"]) + verdicts("OK")) == [(Verdict.ERROR, "GPU 0")]
+    assert (Verdict.ERROR, "GPU 0") in verdict_of(verdicts("OK"))
+
+
+def test_dying_at_work_is_the_parts_failure_dying_before_is_not() -> None:
+    at_work = progress(50, [20], ["0"]) + progress(100, [-1], ["0  (DIED!)"]) + verdicts("OK")
+    before = progress(100, [-1], ["0  (DIED!)"]) + verdicts("OK")
+    assert verdict_of(at_work) == [(Verdict.FAIL, "GPU 0")]
+    assert verdict_of(before) == [(Verdict.ERROR, "GPU 0")]
+
+
+def test_an_unknown_rate_or_temperature_is_not_zero() -> None:
+    text = progress(100, [20], ["0"]).replace("(900 ", "(inf ").replace("60 C ", "-- ") + verdicts("OK")
+    unit = parse(text).units[0]
+    assert (unit.rate, unit.hottest) == (None, None)
+    assert verdict_of(text, least_rate=1) == [(Verdict.ERROR, "GPU 0")]
+
+
+def test_a_recorded_burn(recorded: Callable[[str], str]) -> None:
+    burn = parse(recorded(CAPTURE))
     assert burn.finished
+    assert burn.percent == 100
     assert [unit.processed for unit in burn.units] == [6783, 6783, 6783, 4522, 4522, 6783, 4522, 4522]
-    assert not any(unit.errors or unit.faulty for unit in burn.units)
+    assert [unit.rate for unit in burn.units] == [16942, 17093, 16957, 16926, 16890, 16950, 17010, 16926]
+    assert [unit.hottest for unit in burn.units] == [62, 59, 58, 60, 60, 59, 58, 61]
+    assert not any(unit.errors or unit.faulty or unit.died for unit in burn.units)
+    assert findings(burn, gpus=8, least_rate=16000) == ()
+    assert findings(burn, gpus=8, least_rate=16900) == (
+        Finding(Verdict.FAIL, "GPU 4", "16890 Gflop/s, at least 16900 needed"),
+    )
+
+
+def test_a_spoilt_recording_raises_nothing_else(
+    recorded: Callable[[str], str], mutations: Callable[[str, int, int], Iterator[str]]
+) -> None:
+    for text in mutations(recorded(CAPTURE), 20261122, 210):
+        with contextlib.suppress(ParseError):
+            findings(parse(text), gpus=8, least_rate=1)
+
+
+def test_a_recording_cut_off_is_no_pass(recorded: Callable[[str], str]) -> None:
+    whole = recorded(CAPTURE).rstrip()
+    for length in range(0, len(whole), 401):
+        try:
+            burn = parse(whole[:length])
+        except ParseError:
+            continue
+        assert findings(burn, gpus=8)
