@@ -205,6 +205,8 @@ class Accelerator:
     """Which fabric it belongs to: all accelerators of one rack name the same."""
     problems: tuple[str, ...] = ()
     """What speaks against it: repair pending, rows remapped, recovery action demanded."""
+    unclear: tuple[str, ...] = ()
+    """What it does not say and should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,8 @@ class Load:
     peer: str = ""
     directory: str = ""
     size: int = 0
+    units: int = 0
+    """How many accelerators must take part; 0 where the load is not on accelerators."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,8 @@ class _Group:
         return isinstance(job, DeviceError) or (job is not None and job.state is not JobState.RUNNING)
 
 
-def load_of(name: str, spec: LoadSpec) -> Load:
-    """A load of the model as a host is asked for it."""
+def load_of(host: Device, name: str, spec: LoadSpec) -> Load:
+    """A load of the model as a host is asked for it: on all accelerators that the BOM gives the host."""
     return Load(
         name,
         spec.kind,
@@ -68,6 +68,7 @@ def load_of(name: str, spec: LoadSpec) -> Load:
         spec.intensity,
         directory=spec.directory or "",
         size=spec.size or 0,
+        units=len(host.bom("accelerator")) if spec.kind == "accelerator" else 0,
     )
 
 
@@ -106,9 +107,9 @@ async def hold(
 
 def _group(rack: Rack, host: Device, index: int, name: str, spec: LoadSpec) -> _Group:
     first = index * spec.stagger
-    loads = {host.slot: (first, load_of(name, spec))}
+    loads = {host.slot: (first, load_of(host, name, spec))}
     for other, beside in rack.definition.companions(name).items():
-        loads[host.subject(other)] = (first + beside.delay + index * beside.stagger, load_of(other, beside))
+        loads[host.subject(other)] = (first + beside.delay + index * beside.stagger, load_of(host, other, beside))
     return _Group(host, loads)
 
 

@@ -84,7 +84,7 @@ class Jobs:
         if facts.get("known") != "yes":
             return Job(name, JobState.LOST, None, (), "the host knows no such load")
         spec = Spec.read(facts.get("spec", ""))
-        needed = TAIL.get(spec.tool, SHOWN) if spec else SHOWN
+        needed = TAIL.get(spec.load.tool, SHOWN) if spec else SHOWN
         if needed > SHOWN and len(text.encode()) >= SHOWN - 4:
             facts, text = _split((await self._do(attempt, ("show", name, str(needed)))).out)
         return _job(name, facts, text, spec)
@@ -182,7 +182,7 @@ def job_state(facts: Mapping[str, str]) -> JobState:
 
 def _job(name: str, facts: Mapping[str, str], text: str, spec: Spec | None) -> Job:
     state = job_state(facts)
-    found = outcomes(spec, text, done=state is JobState.DONE) if spec else ()
+    found = outcomes(spec, text, exit_code=_code(facts), done=state is JobState.DONE) if spec else ()
     shown = text[-SHOWN:]
     if state is JobState.LOST:
         shown = f"{_why_lost(facts)}\n{shown}"

@@ -15,6 +15,7 @@ from drivers.inband import ParseError
 from drivers.inband.smi_state import (
     Ecc,
     Fabric,
+    Pcie,
     Platform,
     Power,
     Rows,
@@ -22,6 +23,7 @@ from drivers.inband.smi_state import (
     Thermal,
     read_ecc,
     read_fabric,
+    read_pcie,
     read_platform,
     read_power,
     read_rows,
@@ -44,6 +46,7 @@ class Gpu:
     vbios: str
     minor: int | None
     platform: Platform
+    pcie: Pcie
     ecc: Ecc
     ecc_enabled: bool | None
     rows: Rows
@@ -113,6 +116,7 @@ def _gpu(node: ET.Element, driver: str) -> Gpu:
         vbios=word(node, "vbios_version"),
         minor=count(node, "minor_number"),
         platform=read_platform(node),
+        pcie=read_pcie(node),
         ecc=read_ecc(node),
         ecc_enabled=flag(node, "ecc_mode/current_ecc"),
         rows=read_rows(node),

@@ -34,6 +34,17 @@ class Platform:
 
 
 @dataclass(frozen=True, slots=True)
+class Pcie:
+    """The link to the host as it is now: an idle one may have fallen back to a slower generation."""
+
+    generation: int | None
+    width: int | None
+    greatest_generation: int | None
+    greatest_width: int | None
+    replays: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ecc:
     """Memory errors since the driver was loaded (`uncorrected`, `corrected`) and in the part's life (`lifetime_…`)."""
 
@@ -106,6 +117,23 @@ class Fabric:
     route_unhealthy: bool | None
     access_timeout: bool | None
     misconfigured: str
+
+
+def read_pcie(node: ET.Element) -> Pcie:
+    """The section pci: generations as numbers, widths as `16x`."""
+    link = "pci/pci_gpu_link_info"
+    return Pcie(
+        generation=count(node, f"{link}/pcie_gen/current_link_gen"),
+        width=_lanes(word(node, f"{link}/link_widths/current_link_width")),
+        greatest_generation=count(node, f"{link}/pcie_gen/max_link_gen"),
+        greatest_width=_lanes(word(node, f"{link}/link_widths/max_link_width")),
+        replays=count(node, "pci/replay_counter"),
+    )
+
+
+def _lanes(width: str) -> int | None:
+    digits = width.removesuffix("x")
+    return int(digits) if width.endswith("x") and digits.isascii() and digits.isdecimal() and len(digits) < 4 else None
 
 
 def read_platform(node: ET.Element) -> Platform:

@@ -154,19 +154,26 @@ async def test_accelerators_in_band(rack: Rack, hosts: Devices, measure: Measure
         for part in host.bom("accelerator"):
             accelerator = found.get(part)
             values: dict[str, Reading | Value | None] = {
-                "accelerator.problems": len(accelerator.problems) if accelerator else None,
+                "accelerator.problems": count_problems(accelerator),
                 "accelerator.fabric": (accelerator.fabric or None) if accelerator else None,
                 "accelerator.links.active": accelerator.links_active if accelerator else None,
                 "accelerator.links.speed": accelerator.link_speed if accelerator else None,
             }
             clusters.append(accelerator.cluster if accelerator else "")
-            if accelerator and accelerator.problems:
-                rack.attach(f"{host.name}-{part}.txt", "\n".join(accelerator.problems), f"what speaks against {part}")
+            if accelerator and (told := (*accelerator.problems, *accelerator.unclear)):
+                rack.attach(f"{host.name}-{part}.txt", "\n".join(told), f"what speaks against {part}")
             for key in rack.definition.limits(*values):
                 measure(key, values[key], host.subject(part))
     for key in rack.definition.limits("accelerator.fabric.clusters"):
         # One that names no fabric belongs to none: that is no agreement.
         measure(key, len(set(clusters)) if clusters and all(clusters) else None, "rack")
+
+
+def count_problems(accelerator: Accelerator | None) -> int | None:
+    """What speaks against an accelerator; None where it is not there, or does not say all that it should."""
+    if accelerator is None or (accelerator.unclear and not accelerator.problems):
+        return None
+    return len(accelerator.problems)
 
 
 async def list_accelerators(host: Device) -> dict[str, Accelerator]:

@@ -39,10 +39,9 @@ def steepest(rack: Rack, cdus: Devices, since: datetime) -> float:
 async def test_steady_state(rack: Rack, hosts: Devices, cdus: Devices, measure: Measure) -> None:
     """Under full load the coolant temperatures come to rest, and stay there for the measuring window."""
     spec = rack.definition.load(LOAD)
-    load = load_of(LOAD, spec)
 
     async def start(host: Device) -> Job:
-        return await host.ask(Workload).start(load)
+        return await host.ask(Workload).start(load_of(host, LOAD, spec))
 
     if len(await hosts.each(start)) < len(hosts):
         return

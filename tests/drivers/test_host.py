@@ -68,7 +68,8 @@ class Machine:
     def prints(self, name: str, text: str, code: int = 0) -> None:
         output = self.home / f"{name}.txt"
         output.write_text(text)
-        self.tool(name, f"cat {output}; exit {code}")
+        # These accelerators have no links to each other.
+        self.tool(name, f'[ "${{1:-}}" != nvlink ] || exit 9; cat {output}; exit {code}')
 
     @property
     def jobs(self) -> Path:
@@ -268,14 +269,15 @@ def test_a_burn_from_start_to_result(machine: Machine) -> None:
     ("script", "errors"),
     [
         (GOOD_BURN.replace("GPU 1: OK", "GPU 1: FAULTY"), [0, 1]),
-        (f'printf "\\r{LINE}" 100.0 50 51 0', [1, 1]),
-        (GOOD_BURN.replace("100.0 50 51 0", "100.0 50 -1 0"), [0, 1]),
+        (f'printf "\\r{LINE}" 100.0 50 51 0', [None, None]),
+        (GOOD_BURN.replace("100.0 50 51 0", "100.0 50 -1 0"), [0, None]),
         (GOOD_BURN.replace("100.0 50 51 0", "100.0 50 51 7"), [0, 7]),
-        ("echo 'No CUDA devices'", [1]),
-        ("exec true", [1]),
+        ("echo 'No CUDA devices'", [None]),
+        ("exec true", [None]),
     ],
 )
-def test_exit_code_0_is_no_proof(machine: Machine, script: str, errors: list[int]) -> None:
+def test_exit_code_0_is_no_proof(machine: Machine, script: str, errors: list[int | None]) -> None:
+    """What fell short is counted; where nothing was proven there is no count."""
     machine.tool("gpu_burn", script)
 
     async def scenario(host: Host) -> None:
@@ -406,7 +408,7 @@ def test_the_host_itself_ends_a_load_at_its_limit(machine: Machine) -> None:
         await host.start(burn(seconds=0.5, limit=1))
         job = await ended(host, "burn")
         assert (job.state, job.exit_code) == (JobState.DONE, 124)
-        assert all(each.errors for each in job.outcomes)
+        assert all(each.errors != 0 for each in job.outcomes)
 
     run(machine, scenario)
 
@@ -443,7 +445,7 @@ def test_a_tool_that_is_not_installed_and_a_load_that_was_never_started(machine:
         await host.start(burn())
         job = await ended(host, "burn")
         assert (job.state, job.exit_code) == (JobState.DONE, 127)
-        assert [each.errors for each in job.outcomes] == [1]
+        assert [each.errors for each in job.outcomes] == [None]
 
     run(machine, scenario)
 
@@ -473,9 +475,9 @@ TRANSFER = json.dumps(
 
 @pytest.mark.parametrize(
     ("text", "work", "errors"),
-    [(TRANSFER, 1900, 0), ('{"error": "unable to connect"}', 0, 1), (TRANSFER[:-3], 0, 1), ("", 0, 1)],
+    [(TRANSFER, 1900, 0), ('{"error": "unable to connect"}', 0, 1), (TRANSFER[:-3], 0, None), ("", 0, None)],
 )
-def test_network_loads(machine: Machine, text: str, work: float, errors: int) -> None:
+def test_network_loads(machine: Machine, text: str, work: float, errors: int | None) -> None:
     machine.prints("iperf3", text)
 
     async def scenario(host: Host) -> None:
