@@ -205,6 +205,16 @@ class BusQuality(Protocol):
 
 
 @runtime_checkable
+class Doubts(Protocol):
+    """A device whose driver says which of its values it does not believe, and why: one sentence each.
+
+    A register map may be another firmware's: a value outside of what can be is BAD, and this is where it is told.
+    """
+
+    def doubts(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
 class ConsoleCommands(Protocol):
     """A serial console that can be spoken to as well as listened to; capturing goes on meanwhile.
 

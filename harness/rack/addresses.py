@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -26,8 +27,8 @@ SERIAL = ("serial", "modbus+rtu")
 """Schemes whose URL names a device file of the station."""
 
 PORTS = {"https": 443, "ssh": 22, "snmp": 161, "modbus+tcp": 502}
-UNITS = ("unit", "units")
-"""Options that tell the addresses on a Modbus line apart."""
+UNITS = ("unit", "units", "batteries", "manager")
+"""Options that tell the addresses on a Modbus line apart; the last two name a profile first, `orv3-bbu:64,65`."""
 
 
 def check_addresses(document: Document, devices: Mapping[str, Endpoint]) -> Iterator[Problem]:
@@ -103,8 +104,9 @@ def _share(one: Endpoint, other: Endpoint) -> bool:
 
 
 def _units(endpoint: Endpoint) -> set[str]:
-    texts = [str(endpoint.options[key]) for key in UNITS if key in endpoint.options]
-    return {unit.strip().lstrip("0") or "0" for text in texts for unit in text.split(",") if unit.strip()}
+    texts = [str(endpoint.options[key]).rpartition(":")[2] for key in UNITS if key in endpoint.options]
+    words = [word.partition("@")[0].strip() for text in texts for word in re.split("[,;]", text)]
+    return {word.lstrip("0") or "0" for word in words if word}
 
 
 def _check_data(document: Document, devices: Mapping[str, Endpoint]) -> Iterator[Problem]:

@@ -23,6 +23,10 @@ ROLES = ("compute_tray", "host", "console", "switch", "pdu", "power_shelf", "cdu
 Role = Literal["compute_tray", "host", "console", "switch", "pdu", "power_shelf", "cdu"]
 
 
+LABELLED = ("psu", "fan", "pump", "bbu", "module", "filter", "reservoir")
+"""Kinds of parts whose places are labelled from 1; all others count from 0, as the standards do."""
+
+
 class Frozen(BaseModel):
     """Immutable, and strict about what it does not know."""
 
@@ -38,10 +42,12 @@ class PartSpec(Frozen):
     """Empty where such a part cannot tell its maker."""
     part_numbers: tuple[Text, ...] = ()
     """Approved part numbers; empty where such a part cannot tell its number, then presence and health are checked."""
+    serials: Literal["own", "shared"] = "own"
+    """Whether each such part has a serial of its own, or names that of the board it sits on."""
 
     def names(self) -> tuple[str, ...]:
-        """The places of these parts: `accelerator-0` … `accelerator-3`; PSUs and fans count from 1 as labelled."""
-        first = 1 if self.kind in ("psu", "fan", "pump") else 0
+        """The places of these parts: `accelerator-0` … `accelerator-3`; what is labelled at the front counts from 1."""
+        first = 1 if self.kind in LABELLED else 0
         return tuple(f"{self.kind}-{number}" for number in range(first, first + self.count))
 
 

@@ -110,11 +110,20 @@ async def test_parts(
             if spec.manufacturer:
                 maker = part.manufacturer if part else "not present"
                 measure("parts.manufacturer", maker, place, expected=spec.manufacturer)
-    seen = Counter(part.serial for _, parts in inventory for part in parts if part.present and part.serial)
-    for device, parts in inventory:
-        if device in tuple(compute_trays):
-            unique = all(seen[part.serial] == 1 for part in parts if part.present and part.serial)
-            measure("identity.serial.unique", unique, device.slot)
+    serials = {device.name: own_serials(device, parts) for device, parts in inventory}
+    seen = Counter(serial for found in serials.values() for serial in found)
+    for tray in compute_trays:
+        if tray.name in serials:
+            measure("identity.serial.unique", all(seen[serial] == 1 for serial in serials[tray.name]), tray.slot)
+
+
+def own_serials(device: Device, parts: tuple[Part, ...]) -> list[str]:
+    """The serials of a device's parts; one that parts share with their board by design counts once."""
+    shared = {spec.kind for spec in device.entry.assembly.parts if spec.serials == "shared"}
+    known = {spec.kind for spec in device.entry.assembly.parts}
+    present = [part for part in parts if part.present and part.serial]
+    own = [part.serial for part in present if part.kind in known - shared]
+    return own + sorted({part.serial for part in present if part.kind not in known - shared} - set(own))
 
 
 @pytest.mark.measures("firmware.version", per="firmware")
