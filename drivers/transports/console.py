@@ -8,70 +8,35 @@ what arrives in the instant in which it opens a port: tests/drivers/test_console
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from urllib.parse import parse_qs, urlsplit
 
 import serial
 
+from drivers.transports.console_port import POLL, ConsoleTarget, close_port, open_in_time, open_port
 from harness.capabilities import ConsoleLine
-from harness.connection import Connection
-from harness.errors import DefinitionError, Misbehaved, Unreachable
+from harness.errors import Misbehaved, Unreachable
+
+__all__ = ["ConsoleTarget", "ConsoleWire", "plain_text"]
 
 KEPT = 262_144
 """Lines; at 115200 baud that is forty minutes of nothing but full-length ones, and days of what consoles really say."""
+KEPT_CHARACTERS = 64 * 2**20
+"""Of all these lines together: what floods a TCP console is not bound to any speed."""
 LONGEST = 4096
 """Octets of one line; a longer one is broken up."""
-POLL = 0.2
-"""Wall seconds that a read waits."""
 UNFINISHED = 2.0
 """Wall seconds after which a line without an end is taken as one: a dying kernel may not finish it."""
 RETRY = 1.0
+RECENT = 1 << 20
+"""Octets kept as they came, for whoever holds a dialogue."""
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,512}(?:\x07|\x1b\\)|[@-Z\\^_])|[\x00-\x08\x0b-\x1f\x7f]"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleTarget:
-    """Where the line is, in pyserial's words: a device or URL, and the speed in baud."""
-
-    device: str
-    url: str
-    baud: int
-
-    @classmethod
-    def of(cls, connection: Connection) -> ConsoleTarget:
-        """The line that a connection describes; raises DefinitionError.
-
-        `serial:///dev/ttyS0?baud=115200` is a local port, `socket://host:port` a raw TCP server,
-        `rfc2217://host:port` a terminal server (RFC 2217); `baud` is 115200 if not given.
-        """
-        where = urlsplit(connection.address)
-        words = parse_qs(where.query, keep_blank_values=True)
-        baud = words.pop("baud", ["115200"])[0]
-        if not re.fullmatch(r"[1-9][0-9]{1,6}", baud):
-            raise DefinitionError(f"{connection.device}: a speed of {baud!r} baud makes no sense")
-        if where.scheme == "serial" and where.path.startswith("/") and not where.netloc and not words:
-            return cls(connection.device, where.path, int(baud))
-        try:
-            reachable = where.scheme in ("socket", "rfc2217") and where.hostname and where.port
-        except ValueError:
-            reachable = False
-        if not reachable:
-            raise DefinitionError(
-                f"{connection.device}: a console's address is serial:///dev/NAME?baud=115200, socket://host:port or "
-                f"rfc2217://host:port, not {connection.address!r}"
-            )
-        rest = "&".join(f"{name}={value}" if value else name for name, values in words.items() for value in values)
-        url = f"{where.scheme}://{where.netloc}{where.path}" + (f"?{rest}" if rest else "")
-        return cls(connection.device, url, int(baud))
 
 
 class ConsoleWire:
@@ -83,7 +48,12 @@ class ConsoleWire:
         self._lock = threading.Lock()
         self._lines: deque[ConsoleLine] = deque(maxlen=kept)
         self._first = 0
+        self._size = 0
         self._lost: str = "it was never opened"
+        self._recent = bytearray()
+        self._heard = 0
+        self._listeners: set[Callable[[], object]] = set()
+        self._port: serial.Serial | None = None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -91,13 +61,11 @@ class ConsoleWire:
         """Open the port and begin to capture; raises Unreachable."""
         if self._thread is not None:
             return
-        try:
-            port = await asyncio.to_thread(self._connect)
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise self._unreachable("open the console", str(error)) from error
+        port = await open_in_time(self._target)
         self._closing.clear()
         with self._lock:
             self._lost = ""
+            self._port = port
         self._thread = threading.Thread(
             target=self._capture, args=(port,), name=f"console-{self._target.device}", daemon=True
         )
@@ -109,8 +77,7 @@ class ConsoleWire:
         self._closing.set()
         if thread is not None:
             await asyncio.to_thread(thread.join)
-        with self._lock:
-            self._lost = "it is closed"
+        self._set_lost("it is closed")
 
     def captured(self, since: int) -> tuple[ConsoleLine, ...]:
         """The lines from number `since`; raises Unreachable while it is lost, Misbehaved where some are missing."""
@@ -126,8 +93,49 @@ class ConsoleWire:
                 )
             return tuple(islice(self._lines, since - self._first, None))
 
-    def _connect(self) -> serial.Serial:
-        return serial.serial_for_url(self._target.url, baudrate=self._target.baud, timeout=POLL)
+    def heard(self, since: int, last: int) -> tuple[int, bytes]:
+        """How many octets came so far, and of those after number `since` the `last` ones.
+
+        Raises Unreachable while the line is lost. What came before a loss is forgotten; RECENT octets are kept.
+        """
+        with self._lock:
+            if self._lost:
+                raise self._unreachable("listen to the console", self._lost)
+            wanted = min(self._heard - since, last, len(self._recent))
+            return self._heard, bytes(self._recent[len(self._recent) - wanted :])
+
+    async def hear_more(self, than: int, within: float) -> bool:
+        """Wait until more than that many octets came, or the line is lost; False if neither is so in wall seconds."""
+        await asyncio.sleep(0)  # a line that is never silent must not keep everybody else from their turn
+        loop, something = asyncio.get_running_loop(), asyncio.Event()
+
+        def tell() -> None:
+            loop.call_soon_threadsafe(something.set)
+
+        with self._lock:
+            if self._heard > than or self._lost:
+                return True
+            self._listeners.add(tell)
+        try:
+            async with asyncio.timeout(within):  # wait_for forgets a cancellation that comes with the event
+                await something.wait()
+        except TimeoutError:
+            return False
+        finally:
+            with self._lock:
+                self._listeners.discard(tell)
+        return True
+
+    async def send(self, octets: bytes) -> None:
+        """Send these octets, once; raises Unreachable where the line is lost or does not take them."""
+        with self._lock:
+            port, lost = self._port, self._lost
+        if port is None or lost:
+            raise self._unreachable("write to the console", lost)
+        try:
+            await asyncio.to_thread(port.write, octets)
+        except (serial.SerialException, OSError, ValueError, TypeError) as error:
+            raise self._unreachable("write to the console", str(error) or type(error).__name__) from error
 
     def _capture(self, port: serial.Serial) -> None:
         """The reading thread: until closed, read; where the line is lost, open it again."""
@@ -136,21 +144,24 @@ class ConsoleWire:
         while not self._closing.is_set():
             try:
                 if live is None:
-                    live = self._connect()
+                    live = open_port(self._target)
+                    with self._lock:
+                        self._port = live
                     self._note("[rackproof: the console is back; what it said meanwhile is not known]", lost="")
                 data = live.read(max(1, live.in_waiting))
             except (serial.SerialException, OSError, ValueError, TypeError) as error:
                 # pyserial raises TypeError where a port is closed under it.
                 rest, idle = self._take(rest, final=True), 0.0
                 self._set_lost(str(error) or type(error).__name__)
-                _close(live)
+                close_port(live)
                 live = None
                 self._closing.wait(RETRY)
                 continue
+            self._listen(data)
             idle = 0.0 if data else idle + POLL
             rest = self._take(rest + data, final=idle >= UNFINISHED)
         self._take(rest, final=True)
-        _close(live)
+        close_port(live)
 
     def _take(self, data: bytes, *, final: bool) -> bytes:
         """Keep the complete lines of `data`, all of it if `final`; gives back what is not complete."""
@@ -171,12 +182,38 @@ class ConsoleWire:
             if not text:
                 return
             if len(self._lines) == self._lines.maxlen:
-                self._first += 1
+                self._forget()
             self._lines.append(ConsoleLine(self._now(), text))
+            self._size += len(text)
+            while self._size > KEPT_CHARACTERS:
+                self._forget()
+
+    def _forget(self) -> None:
+        self._size -= len(self._lines.popleft().text)
+        self._first += 1
+
+    def _listen(self, data: bytes) -> None:
+        """Keep what came, and tell those who wait for it."""
+        if not data:
+            return
+        with self._lock:
+            self._recent += data
+            self._heard += len(data)
+            if len(self._recent) > 2 * RECENT:
+                del self._recent[:-RECENT]
+            self._tell()
 
     def _set_lost(self, why: str) -> None:
         with self._lock:
             self._lost = why
+            self._port = None
+            self._recent.clear()
+            self._tell()
+
+    def _tell(self) -> None:
+        """Wake those who listen; to be called under the lock, so that none of them has gone meanwhile."""
+        for tell in self._listeners:
+            tell()
 
     def _unreachable(self, attempt: str, seen: str) -> Unreachable:
         return Unreachable(
@@ -187,12 +224,15 @@ class ConsoleWire:
         )
 
 
+def plain_text(octets: bytes) -> str:
+    """What was heard as a person reads it: lines ended by a line feed, no escape sequences or control characters.
+
+    What was printed over a line (`10 %`, carriage return, `20 %`) stands on a line of its own.
+    """
+    lines = (line.split(b"\r") for line in re.split(rb"\r*\n", octets))
+    return "\n".join("\n".join(filter(None, map(_plain, parts))) for parts in lines)
+
+
 def _plain(line: bytes) -> str:
     """A line as a person reads it: no escape sequences, no control characters."""
     return _ESCAPES.sub("", line.decode(errors="replace")).rstrip()
-
-
-def _close(port: serial.Serial | None) -> None:
-    if port is not None:
-        with contextlib.suppress(serial.SerialException, OSError):  # it may be gone, which is why it is closed
-            port.close()

@@ -1,7 +1,7 @@
 """Modbus transport: holding registers over TCP, over a serial bus (`modbus_rtu`), and RTU over TCP.
 
 pymodbus' own defaults wait twelve seconds for a dead device; here one exchange has one explicit time-out, and a read
-that fails is repeated once over a new connection; a write never is.
+that fails is repeated once over a new connection; a write never is. Who answers is watched by `modbus_peers`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.pdu import ModbusPDU
 
 from drivers.transports.address import host_and_port, number_option, query_options, split_address, wrong
+from drivers.transports.modbus_peers import Peers
 from drivers.transports.modbus_rtu import BusSettings, RtuLink, share_bus
 from drivers.transports.modbus_wire import (
     READ_DEVICE_IDENTIFICATION,
@@ -81,15 +82,35 @@ class TcpLink:
         self._asking = asyncio.Lock()
         self._heard = bytearray()
         self._counters: dict[int, Counters] = {}
+        self._connections = 0
+        self._number = 0
+        """The transaction number used last."""
+        self._peers = Peers(device, self._ask)
+
+    @property
+    def deadline(self) -> float:
+        # Two attempts, each with a connection; and the same again to see who answers.
+        return 2 * 2 * 2 * self._timeout
 
     async def read(self, unit: int, address: int, count: int) -> tuple[int, ...]:
-        return tuple((await self._ask(unit, Ask.read(address, count))).registers)
+        words = tuple((await self._ask(unit, Ask.read(address, count))).registers)
+        await self._peers.check(unit, lambda: self._upsets(unit))
+        return words
 
     async def write(self, unit: int, address: int, values: Sequence[int]) -> None:
         await self._ask(unit, Ask.write(address, values))
 
     async def identification(self, unit: int) -> Mapping[int, str]:
-        return identification_of(await self._ask(unit, Ask(READ_DEVICE_IDENTIFICATION)))
+        said = identification_of(await self._ask(unit, Ask(READ_DEVICE_IDENTIFICATION)))
+        self._peers.identified(unit, said)
+        await self._peers.check(unit, lambda: self._upsets(unit))
+        return said
+
+    def watch(self, unit: int, address: int, count: int) -> None:
+        self._peers.watch(unit, address, count)
+
+    def _upsets(self, unit: int) -> int:
+        return self.counters(unit).failures + self._connections
 
     def dormant(self, unit: int) -> bool:  # noqa: ARG002 - the protocol's signature
         return False  # a unit behind a connection of its own holds nobody up
@@ -118,6 +139,7 @@ class TcpLink:
         return self._counters.get(unit, Counters())
 
     async def close(self) -> None:
+        self._peers.forget()
         self._drop()
 
     async def _exchange(self, unit: int, ask: Ask) -> ModbusPDU:
@@ -129,6 +151,9 @@ class TcpLink:
             if not client.connected and not self._heard:
                 raise Spoiled(Fault.SILENCE, "the device closed the connection") from error
             raise classify(bytes(self._heard), -1, self._timeout) from error
+        if not answer.transaction_id:
+            # pymodbus takes it for the answer to whatever was asked last; only the number tells it from a late one.
+            raise Spoiled(Fault.GARBAGE, "an answer came without the request's transaction number", bytes(self._heard))
         return checked(answer, ask, bytes(self._heard))
 
     async def _connected(self) -> AsyncModbusTcpClient:
@@ -146,6 +171,9 @@ class TcpLink:
         self._client = client
         if not await client.connect():
             raise Spoiled(Fault.NO_PORT, "the connection was refused or not answered")
+        self._connections += 1
+        # pymodbus counts from 1 again, and a late answer of before would have the number of another request.
+        client.ctx.next_tid = self._number
         return client
 
     def _listen(self, sending: bool, packet: bytes) -> bytes:
@@ -156,6 +184,7 @@ class TcpLink:
     def _drop(self) -> None:
         client, self._client = self._client, None
         if client is not None:
+            self._number = client.ctx.next_tid or self._number
             client.close()
 
     def _count(self, unit: int, fault: Fault | None) -> None:

@@ -1,253 +1,24 @@
-"""Modbus RTU: one worker thread for one bus, silence kept between frames, and no late answer ever taken for another.
-
-RTU has no transaction number: an answer that comes after the time-out looks like the answer to the next request of the
-same length (measured with pymodbus, which then returns it). So after any failure the bus is emptied until it is quiet,
-a silent unit is left alone for twice the time-out, and then asked something of another length first: once *that* is
-answered, nothing older can still come, for a unit answers in order.
-"""
+"""Modbus RTU: each device's share of a serial bus, and one bus for all that name the same port."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import time
 import weakref
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
-import serial
-from pymodbus import ModbusException
-from pymodbus.client import ModbusSerialClient
-from pymodbus.exceptions import ConnectionException
 from pymodbus.pdu import ModbusPDU
 
+from drivers.transports.modbus_bus import Bus, BusSettings
+from drivers.transports.modbus_peers import Peers
 from drivers.transports.modbus_wire import (
-    MOST_REGISTERS,
     READ_DEVICE_IDENTIFICATION,
     Ask,
     Counters,
-    Fault,
     Spoiled,
-    checked,
-    classify,
     identification_of,
-    send,
     translated,
 )
 
-_LEAST_SILENCE = 0.003
-"""Wall seconds between two frames; V1.02, 2.5.1.1 asks for 3.5 characters, adapters for 2 … 3 ms."""
-_QUIET = 0.05
-"""Wall seconds without an octet after which the bus counts as quiet."""
-_PATIENCE = 2
-"""Silences in a row after which a unit is asked only once a read."""
-_DORMANT_AFTER = 10
-"""Silences in a row after which a unit is dormant (as rackmon has it): its time-outs would starve the others."""
-_ASK_AGAIN = 5.0
-"""Wall seconds for which a dormant unit is left alone; one time-out in that time costs the bus a few percent."""
-_EMPTYING = 2.0
-"""Wall seconds after which a bus that never falls quiet is given up for this time."""
-
-
-@dataclass(frozen=True, slots=True)
-class BusSettings:
-    """One serial bus. `port` is a device path or a pyserial URL; `timeout` in wall seconds, beside the reply's time."""
-
-    port: str
-    baud: int
-    parity: str
-    stopbits: int
-    timeout: float
-
-    @property
-    def character(self) -> float:
-        """Seconds that one character takes on the wire."""
-        return (9 + (self.parity != "N") + self.stopbits) / self.baud
-
-
-class Bus:
-    """One serial port with its worker thread, shared by every device on it."""
-
-    def __init__(self, settings: BusSettings) -> None:
-        self.settings = settings
-        self._client: ModbusSerialClient | None = None
-        self._worker: ThreadPoolExecutor | None = None
-        self._users: set[int] = set()
-        self._heard = bytearray()
-        self._free_at = 0.0
-        self._owed: defaultdict[int, set[int]] = defaultdict(set)
-        """By unit: the lengths of requests whose answers may still come."""
-        self._held: dict[int, float] = {}
-        """By unit: when it may be asked again after a failure."""
-        self._dead: defaultdict[int, int] = defaultdict(int)
-        """By unit: silences in a row."""
-        self._asleep: dict[int, float] = {}
-        """By dormant unit: when it is asked again."""
-        self._counters: dict[int, Counters] = {}
-
-    def join(self, user: int) -> None:
-        """Another user of this bus; the last one to `release` it closes the port."""
-        self._users.add(user)
-
-    @property
-    def retired(self) -> bool:
-        """Whether everybody who used it has gone."""
-        return not self._users
-
-    def counters(self, unit: int) -> Counters:
-        """What became of the exchanges with one unit."""
-        return self._counters.get(unit, Counters())
-
-    def dormant(self, unit: int) -> bool:
-        """Whether a unit was silent so often that it is left alone for the moment."""
-        return self._asleep.get(unit, 0.0) > time.monotonic()
-
-    async def ask(self, user: int, unit: int, ask: Ask) -> ModbusPDU:
-        """The answer to a request; raises Spoiled when the second attempt of a read failed too."""
-        self.join(user)
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"bus {self.settings.port}")
-        return await asyncio.get_running_loop().run_in_executor(self._worker, self._ask, unit, ask)
-
-    async def release(self, user: int) -> None:
-        """The last user to go closes the port."""
-        self._users.discard(user)
-        worker = self._worker
-        if self._users or worker is None:
-            return
-        self._worker = None
-        await asyncio.get_running_loop().run_in_executor(worker, self._close)
-        worker.shutdown(wait=False)
-
-    def _ask(self, unit: int, ask: Ask) -> ModbusPDU:
-        asleep = self._asleep.get(unit, 0.0) - time.monotonic()
-        if asleep > 0:
-            seen = f"it is dormant: silent {self._dead[unit]} times in a row, asked again in {asleep:.0f} s"
-            raise Spoiled(Fault.SILENCE, seen)
-        try:
-            return self._attempt(unit, ask)
-        except Spoiled as first:
-            # A unit that was dead before is not waited for twice: the others on the bus have to be read, too.
-            hopeless = first.fault in (Fault.EXCEPTION, Fault.NO_PORT) or self._dead[unit] > _PATIENCE
-            if hopeless or not ask.repeatable:
-                raise
-        return self._attempt(unit, ask)
-
-    def _attempt(self, unit: int, ask: Ask) -> ModbusPDU:
-        if self._owed[unit]:
-            self._fence(unit, ask.address)
-        return self._exchange(unit, ask)
-
-    def _fence(self, unit: int, address: int) -> None:
-        """Returns once nothing that was asked of this unit before can still be answered."""
-        for last in (False, True):
-            length = next(n for n in range(1, MOST_REGISTERS + 1) if n not in self._owed[unit])
-            try:
-                self._exchange(unit, Ask.read(address, length))
-            except Spoiled as spoiled:
-                if spoiled.fault is not Fault.EXCEPTION:
-                    if last or spoiled.fault is not Fault.GARBAGE:
-                        raise
-                    continue  # that was the late answer itself; ask again
-            self._owed[unit].clear()
-            return
-
-    def _exchange(self, unit: int, ask: Ask) -> ModbusPDU:
-        fault: Fault | None = None
-        try:
-            client = self._opened(ask)
-            time.sleep(max(0.0, max(self._free_at, self._held.pop(unit, 0.0)) - time.monotonic()))
-            self._discard()
-            self._heard.clear()
-            self._owed[unit].add(ask.key)
-            answer = checked(send(client, ask, unit), ask, bytes(self._heard))
-        except Spoiled as spoiled:
-            fault = spoiled.fault
-            if spoiled.code:
-                self._owed[unit].discard(ask.key)
-            raise
-        except (ConnectionException, OSError, serial.SerialException) as error:
-            self._close()
-            fault = Fault.NO_PORT
-            raise Spoiled(fault, f"port {self.settings.port} cannot be used: {error}") from error
-        except ModbusException as error:
-            heard = classify(bytes(self._heard), unit, self.settings.timeout, ask.function)
-            fault = heard.fault
-            raise heard from error
-        else:
-            self._owed[unit].discard(ask.key)
-            return answer
-        finally:
-            self._settle(unit, fault)
-
-    def _settle(self, unit: int, fault: Fault | None) -> None:
-        """After an exchange: empty the bus where something may be left on it, and remember how the unit behaved."""
-        if fault in (Fault.SILENCE, Fault.CRC, Fault.GARBAGE):
-            self._empty()
-            if fault is not Fault.CRC:
-                self._held[unit] = time.monotonic() + 2 * self.settings.timeout
-        self._free_at = time.monotonic() + max(3.5 * self.settings.character, _LEAST_SILENCE)
-        self._dead[unit] = self._dead[unit] + 1 if fault is Fault.SILENCE else 0
-        self._counters[unit] = self.counters(unit).plus(fault)
-        if self._dead[unit] >= _DORMANT_AFTER:
-            self._asleep[unit] = time.monotonic() + _ASK_AGAIN
-        else:
-            self._asleep.pop(unit, None)
-
-    def _opened(self, ask: Ask) -> ModbusSerialClient:
-        settings = self.settings
-        if self._client is None:
-            self._client = ModbusSerialClient(
-                settings.port,
-                baudrate=settings.baud,
-                parity="N" if _is_pseudo_terminal(settings.port) else settings.parity,
-                stopbits=settings.stopbits,
-                timeout=settings.timeout,
-                retries=0,
-                trace_packet=self._listen,
-            )
-        # The reply takes its time on the wire beside the unit's own.
-        self._client.comm_params.timeout_connect = settings.timeout + ask.octets * settings.character
-        if not self._client.connect():
-            self._client = None
-            reason = "it does not exist, is in use by another program, or may not be opened"
-            raise Spoiled(Fault.NO_PORT, f"port {settings.port} cannot be opened: {reason}")
-        return self._client
-
-    def _discard(self) -> None:
-        """Drop what came since the last exchange: a second copy of its answer would pass for the next one's."""
-        line = self._client.socket if self._client else None
-        if line is not None and (waiting := line.in_waiting):
-            line.read(waiting)
-
-    def _empty(self) -> None:
-        """Stay silent and discard what comes, until the bus is quiet."""
-        line = self._client.socket if self._client else None
-        if line is None:
-            return
-        quiet_since = started = time.monotonic()
-        try:
-            while (now := time.monotonic()) - quiet_since < _QUIET and now - started < _EMPTYING:
-                if waiting := line.in_waiting:
-                    line.read(waiting)
-                    quiet_since = time.monotonic()
-                time.sleep(_LEAST_SILENCE)
-        except (OSError, serial.SerialException):
-            self._close()
-
-    def _listen(self, sending: bool, packet: bytes) -> bytes:
-        if not sending:
-            # pymodbus hands over what it has not used yet, the new octets at the end.
-            grown = packet.startswith(bytes(self._heard))
-            self._heard[:] = packet if grown else bytes(self._heard) + packet
-        return packet
-
-    def _close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()  # type: ignore[no-untyped-call]
+__all__ = ["BusSettings", "RtuLink", "share_bus"]
 
 
 class RtuLink:
@@ -256,16 +27,29 @@ class RtuLink:
     def __init__(self, device: str, bus: Bus) -> None:
         self._device = device
         self._bus = bus
+        self._peers = Peers(device, self._ask)
         bus.join(id(self))
 
+    @property
+    def deadline(self) -> float:
+        return 2 * self._bus.deadline  # and the same again to see who answers
+
     async def read(self, unit: int, address: int, count: int) -> tuple[int, ...]:
-        return tuple((await self._ask(unit, Ask.read(address, count))).registers)
+        words = tuple((await self._ask(unit, Ask.read(address, count))).registers)
+        await self._peers.check(unit, lambda: self._bus.upsets(unit))
+        return words
 
     async def write(self, unit: int, address: int, values: Sequence[int]) -> None:
         await self._ask(unit, Ask.write(address, values))
 
     async def identification(self, unit: int) -> Mapping[int, str]:
-        return identification_of(await self._ask(unit, Ask(READ_DEVICE_IDENTIFICATION)))
+        said = identification_of(await self._ask(unit, Ask(READ_DEVICE_IDENTIFICATION)))
+        self._peers.identified(unit, said)
+        await self._peers.check(unit, lambda: self._bus.upsets(unit))
+        return said
+
+    def watch(self, unit: int, address: int, count: int) -> None:
+        self._peers.watch(unit, address, count)
 
     def dormant(self, unit: int) -> bool:
         return self._bus.dormant(unit)
@@ -281,15 +65,8 @@ class RtuLink:
         return self._bus.counters(unit)
 
     async def close(self) -> None:
+        self._peers.forget()
         await self._bus.release(id(self))
-
-
-def _is_pseudo_terminal(port: str) -> bool:
-    """Whether this is a Unix98 pty: it has no parity, and Linux answers EINVAL to whoever asks for one."""
-    try:
-        return os.major(os.stat(port).st_rdev) in range(136, 144)  # Linux, devices.txt
-    except OSError:
-        return False
 
 
 # A serial port is one thing in a process whoever asks for it, and two devices on one wire must share its worker thread;

@@ -50,10 +50,15 @@ class Fault(StrEnum):
     """How one exchange failed."""
 
     NO_PORT = "no port"
+    LOST = "lost"
     SILENCE = "silence"
     CRC = "crc"
     GARBAGE = "garbage"
     EXCEPTION = "exception"
+
+
+_NOBODY = (Fault.NO_PORT, Fault.LOST, Fault.SILENCE)
+"""Nothing of the unit was heard."""
 
 
 class Spoiled(Exception):
@@ -77,11 +82,16 @@ class Counters:
     garbage: int = 0
     exception: int = 0
 
+    @property
+    def failures(self) -> int:
+        """Exchanges that brought no answer of the unit; an exception is one."""
+        return self.silence + self.crc + self.garbage
+
     def plus(self, fault: Fault | None) -> Counters:
         """These counters with one more exchange; None is a good one."""
         if fault is None:
             return replace(self, ok=self.ok + 1)
-        if fault in (Fault.NO_PORT, Fault.SILENCE):
+        if fault in _NOBODY:
             return replace(self, silence=self.silence + 1)
         if fault is Fault.CRC:
             return replace(self, crc=self.crc + 1)
@@ -140,7 +150,10 @@ class Ask:
 
 
 class ModbusLink(Protocol):
-    """One way to the holding registers of one or more units. Reads are repeated once, writes never."""
+    """One way to the holding registers of one or more units. Reads are repeated once, writes never.
+
+    Once a unit was replaced by another one, every read raises Misbehaved until the link is closed; see `modbus_peers`.
+    """
 
     async def read(self, unit: int, address: int, count: int) -> tuple[int, ...]:
         """`count` holding registers from `address`, each 0 … 65535. Raises DeviceError."""
@@ -152,6 +165,15 @@ class ModbusLink(Protocol):
 
     async def identification(self, unit: int) -> Mapping[int, str]:
         """The objects of function 43/14 by number: 0 vendor, 1 product code, 2 revision. Raises DeviceError."""
+        ...
+
+    def watch(self, unit: int, address: int, count: int) -> None:
+        """These registers (a serial number) tell the unit from any other: Misbehaved once they changed."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """Wall seconds within which a read or a write has ended once it is its turn."""
         ...
 
     def counters(self, unit: int) -> Counters:
@@ -207,11 +229,15 @@ def identification_of(answer: ModbusPDU) -> dict[int, str]:
     }
 
 
-def classify(heard: bytes, unit: int, timeout: float, function: int = READ_HOLDING_REGISTERS) -> Spoiled:
+def classify(
+    heard: bytes, unit: int, timeout: float, function: int = READ_HOLDING_REGISTERS, sent: bytes = b""
+) -> Spoiled:
     """What it was, when pymodbus recognised no answer in the octets that came."""
     if not heard:
         return Spoiled(Fault.SILENCE, f"no answer within {timeout:g} s")
     head = f"{len(heard)} octets came"
+    if sent and heard.startswith(sent):
+        return Spoiled(Fault.GARBAGE, "our own request came back: the adapter echoes what it sends", heard)
     if heard[0] == unit and len(heard) > 1 and heard[1] in (function, function | 0x80):
         whole = 5 if heard[1] & 0x80 or len(heard) < 3 else 5 + heard[2] if function == READ_HOLDING_REGISTERS else 8
         if len(heard) < whole:
@@ -222,7 +248,7 @@ def classify(heard: bytes, unit: int, timeout: float, function: int = READ_HOLDI
 
 def translated(device: str, attempted: str, spoiled: Spoiled, where: str) -> DeviceError:
     """The error that a driver raises; `where` says what to look at."""
-    if spoiled.fault in (Fault.SILENCE, Fault.NO_PORT):
+    if spoiled.fault in _NOBODY:
         return Unreachable(device, attempted, spoiled.seen, f"Check power, cable, unit number and {where}")
     if spoiled.fault is Fault.EXCEPTION and spoiled.code in _UNSUPPORTED:
         return Unsupported(device, attempted, spoiled.seen, "Check that the profile fits this device and its firmware")

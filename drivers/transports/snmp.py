@@ -2,13 +2,19 @@
 
 Standards: RFC 3416 (protocol operations), RFC 3414 and 7860 (user-based security), RFC 3826 (AES). Reads go by
 gufo-snmp where it is installed and by pysnmp where not; an attempt that failed is repeated once, by pysnmp, over a
-fresh engine where v3 had an old one: the unit may have been replaced.
+fresh engine where v3 had an old one.
+
+A unit that was replaced by another one at the same address is reported as Misbehaved, by every read until the link is
+closed: nothing that is read from it is evidence on the first one. In v3 every message names the engine it is for, so a
+changed snmpEngineID says it (RFC 3411, 5); v2c knows no session, so snmpEngineID and sysObjectID are read with the
+first answer, after every failure and every ten seconds. An agent that has neither cannot be told apart there. Writes
+are not held up by it: who switches reads back, and what is to be off is switched off whoever answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from drivers.transports.address import (
@@ -20,6 +26,7 @@ from drivers.transports.address import (
     word_option,
     wrong,
 )
+from drivers.transports.peer import Peer
 from drivers.transports.snmp_engine import AUTH_PROTOCOLS, PRIVACY_PROTOCOLS, EngineWire
 from drivers.transports.snmp_fast import fast_wire
 from drivers.transports.snmp_wire import Agent, Column, Credentials, ExchangeFailed, Failure, Oid, Value, Wire, dotted
@@ -31,12 +38,22 @@ __all__ = ["OPTIONS", "Oid", "SnmpLink", "Value", "connect_snmp"]
 OPTIONS = ("version", "auth_protocol", "privacy_protocol", "timeout", "fast")
 T = TypeVar("T")
 
+_MARKS: Mapping[str, Oid] = {
+    "snmpEngineID": (1, 3, 6, 1, 6, 3, 10, 2, 1, 1, 0),
+    "sysObjectID": (1, 3, 6, 1, 2, 1, 1, 2, 0),
+}
+"""What tells one v2c agent from another (SNMP-FRAMEWORK-MIB, RFC 3411; SNMPv2-MIB, RFC 3418)."""
 _REQUESTS = 1000
 """Requests that one walk may take; a table that needs more does not end."""
 _WALK_DEADLINE = 20.0
 """Wall seconds that one walk may take in all."""
 _SLACK = 0.5
 """Wall seconds beyond the time-out: pysnmp looks at its timers every half second."""
+
+_REPLACED_ADVICE = (
+    "Find out whether the unit or its address was exchanged; what was measured before holds for the first unit only: "
+    "start the run again. A unit that lost its engine ID in a restart looks the same"
+)
 
 
 def connect_snmp(connection: Connection, *, repetitions: int = 20, block: int = 20, concurrency: int = 1) -> SnmpLink:
@@ -84,8 +101,22 @@ class SnmpLink:
         self._agent = agent
         self._engine = EngineWire(agent)
         self._wires: tuple[Wire, ...] = (*wires, self._engine) if wires else (self._engine, self._engine)
+        self._peer = Peer()
         self._block = block
         self._reading = asyncio.Semaphore(concurrency if not wires else 1)  # a gufo session is one conversation
+
+    @property
+    def deadline(self) -> float:
+        """Wall seconds within which a read of one message, or a write, has ended once it is its turn.
+
+        A walk that goes on getting answers takes two times `_WALK_DEADLINE` at most.
+        """
+        return len(self._wires) * (self._patience + self._agent.timeout + _SLACK)
+
+    @property
+    def _patience(self) -> float:
+        """Wall seconds for one attempt: v3 asks for the engine first."""
+        return self._agent.timeout * (2 if self._agent.credentials.version == 3 else 1) + _SLACK
 
     async def get(self, oids: Iterable[Oid]) -> dict[Oid, Value]:
         """The values of these OIDs; None where the agent has no such object. Raises DeviceError."""
@@ -93,7 +124,6 @@ class SnmpLink:
         found: dict[Oid, Value] = {}
         for start in range(0, len(wanted), self._block):
             part = wanted[start : start + self._block]
-            deadline = self._agent.timeout * (2 if self._agent.credentials.version == 3 else 1) + _SLACK
             attempted = f"SNMP GET {dotted(part[0])}" + (f" and {len(part) - 1} more" if len(part) > 1 else "")
 
             async def get(wire: Wire, part: list[Oid] = part) -> dict[Oid, Value]:
@@ -104,7 +134,7 @@ class SnmpLink:
                     answers |= await self._engine.get(missing)
                 return answers
 
-            found |= await self._read(attempted, get, deadline)
+            found |= await self._read(attempted, get, self._patience)
         return found
 
     async def walk(self, columns: Iterable[Oid]) -> dict[Oid, dict[Oid, Value]]:
@@ -135,6 +165,7 @@ class SnmpLink:
                 await self._engine.set(oid, value)
         except TimeoutError:
             self._engine.reset()
+            self._peer.doubt()
             raise Unreachable(
                 self._device, attempted, "no answer; it may have been done or not", self._silence_advice()
             ) from None
@@ -142,7 +173,8 @@ class SnmpLink:
             raise self._translated(attempted, failed) from failed
 
     async def close(self) -> None:
-        """Release sockets and engine; may be called twice."""
+        """Release sockets and engine, and forget who answered; may be called twice."""
+        self._peer.forget()
         for wire in dict.fromkeys(self._wires):
             wire.close()
 
@@ -152,7 +184,9 @@ class SnmpLink:
             for wire in self._wires:
                 try:
                     async with asyncio.timeout(deadline):
-                        return await exchange(wire)
+                        found = await exchange(wire)
+                    await self._recognise()
+                    return found
                 except TimeoutError:
                     # What was heard before says more than silence now.
                     failed = failed or ExchangeFailed(Failure.SILENT, f"no answer within {self._agent.timeout:g} s")
@@ -160,6 +194,8 @@ class SnmpLink:
                     failed = failed or ExchangeFailed(Failure.SILENT, str(error))
                 except ExchangeFailed as seen:
                     failed = seen
+                    if seen.failure is Failure.REPLACED:
+                        break
                     if wire is self._engine and seen.failure in (Failure.REFUSED, Failure.UNSUPPORTED):
                         break  # the fast way words its failures too broadly to stop at
                 except BaseException:
@@ -169,7 +205,31 @@ class SnmpLink:
                 self._reset()
         raise self._translated(attempted, failed or ExchangeFailed(Failure.SILENT, "no answer"))
 
+    async def _recognise(self) -> None:
+        """Raises ExchangeFailed where another unit answers than the one that answered first; see the module."""
+        if self._agent.credentials.version == 3:
+            engines = {wire.engine_id().hex() for wire in dict.fromkeys(self._wires)} - {""}
+            changes = [self._peer.meet({"snmpEngineID": engine}) for engine in engines]
+        elif self._peer.due:
+            changes = [self._peer.meet(await self._marks())]
+        else:
+            return
+        if different := ", ".join(filter(None, changes)):
+            raise ExchangeFailed(Failure.REPLACED, f"another unit answers at this address: {different}")
+
+    async def _marks(self) -> dict[str, str]:
+        """What a v2c agent says of itself. One that never said anything need not answer."""
+        try:
+            async with asyncio.timeout(self._agent.timeout + _SLACK):
+                found = await self._engine.get(list(_MARKS.values()))
+        except (TimeoutError, OSError, ExchangeFailed):
+            if self._peer.known:
+                raise
+            return {}
+        return {name: _shown(found[oid]) for name, oid in _MARKS.items()}
+
     def _reset(self) -> None:
+        self._peer.doubt()
         for wire in self._wires:
             wire.reset()
 
@@ -180,6 +240,8 @@ class SnmpLink:
             return Refused(self._device, attempted, failed.seen, self._refusal_advice())
         if failed.failure is Failure.UNSUPPORTED:
             return Unsupported(self._device, attempted, failed.seen, "Check that the profile fits this device")
+        if failed.failure is Failure.REPLACED:
+            return Misbehaved(self._device, attempted, failed.seen, _REPLACED_ADVICE)
         advice = "Restart the device's SNMP agent; if it stays, record the exchange and report its firmware"
         return Misbehaved(self._device, attempted, failed.seen, advice)
 
@@ -195,3 +257,11 @@ class SnmpLink:
             return "Check that this community may do so; it was not tried again"
         user = self._agent.credentials.user
         return f"Check user {user!r}, its authentication key and protocol, and its rights; it was not tried again"
+
+
+def _shown(value: Value) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.hex()
+    return dotted(value) if isinstance(value, tuple) else str(value)

@@ -58,6 +58,8 @@ _STATUS = {
     18: ("inconsistentName", Failure.UNSUPPORTED),
 }
 _TOO_BIG = 1
+_V3 = 3
+"""The message processing model of SNMP v3 (RFC 3411, 5: snmpV3)."""
 _WIDTH = 10
 """Columns asked for in one GETBULK; with 10 … 20 rows each that fills one UDP datagram and no more."""
 
@@ -121,6 +123,13 @@ class EngineWire:
         except _TooBig:
             raise ExchangeFailed(Failure.NONSENSE, "tooBig for a single INTEGER") from None
 
+    def engine_id(self) -> bytes:
+        if self._engine is None or self._target is None or self._agent.credentials.version != 3:
+            return b""
+        messages = self._engine.message_processing_subsystems[_V3]
+        found, _, _ = messages.get_peer_engine_info(self._target.TRANSPORT_DOMAIN, self._target.transport_address)
+        return b"" if found is None else bytes(found)
+
     def reset(self) -> None:
         # An engine that never got an answer, and one of v2c, has cached nothing: keep it, making one is dear.
         self._stale = self._answered and self._agent.credentials.version == 3
@@ -183,7 +192,26 @@ class EngineWire:
                 except PySnmpError as error:
                     self.close()
                     raise ExchangeFailed(Failure.SILENT, f"no address: {error}") from error
+                _hear_only(self._target)
             return self._engine, self._target
+
+
+def _hear_only(target: Any) -> None:
+    """Let through what comes from the address that is asked, and nothing else: pysnmp looks at the request-id alone."""
+    opened = target.open_client_mode
+
+    def open_narrowed() -> Any:
+        transport = opened()
+        received = transport.datagram_received
+
+        def heard(datagram: bytes, source: Sequence[Any]) -> None:
+            if tuple(source[:2]) == tuple(target.transport_address[:2]):
+                received(datagram, source)
+
+        transport.datagram_received = heard
+        return transport
+
+    target.open_client_mode = open_narrowed
 
 
 def _login(credentials: Credentials) -> Any:
@@ -225,7 +253,7 @@ def _plain(value: Any) -> Value:
         return bytes(value)
     if isinstance(value, univ.ObjectIdentifier):
         return tuple(value)
-    if isinstance(value, rfc1902.Null):
+    if isinstance(value, univ.Null):
         return None
     return int(value)
 

@@ -95,6 +95,10 @@ class FastWire:
                 raise
             raise ExchangeFailed(Failure.NONSENSE, _NO_MESSAGE) from error
 
+    def engine_id(self) -> bytes:
+        version = self._agent.credentials.version
+        return self._session.get_engine_id() if self._session is not None and version == 3 else b""
+
     def reset(self) -> None:
         self.close()
 

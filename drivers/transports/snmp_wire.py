@@ -23,6 +23,7 @@ class Failure(StrEnum):
     REFUSED = "refused"
     NONSENSE = "nonsense"
     UNSUPPORTED = "unsupported"
+    REPLACED = "replaced"
 
 
 class ExchangeFailed(Exception):
@@ -91,6 +92,10 @@ class Wire(Protocol):
 
     async def walk(self, columns: Sequence[Column], budget: int) -> None:
         """Fill the columns that are not done, with at most `budget` requests."""
+        ...
+
+    def engine_id(self) -> bytes:
+        """The SNMP engine that the last v3 exchange was with (RFC 3411, 5); empty where there was none."""
         ...
 
     def reset(self) -> None:

@@ -27,6 +27,8 @@ class EventSplitter:
         self._begun = False
         self._ident = ""
         self._data: list[bytes] = []
+        self._size = 0
+        """Octets of the event so far, a line's end included: lines without content must not go on for ever either."""
 
     def feed(self, octets: bytes) -> list[ServerEvent]:
         """The events that these octets complete; raises ValueError where one exceeds the cap or is no UTF-8."""
@@ -35,20 +37,23 @@ class EventSplitter:
             self._begun, self._rest = True, self._rest.removeprefix(b"\xef\xbb\xbf")
         *lines, self._rest = _LINE.split(self._rest)
         found = [event for line in lines if (event := self._take(line)) is not None]
-        if len(self._rest) + sum(map(len, self._data)) > self._cap:
-            raise ValueError(f"one event is longer than {self._cap} octets")
+        self._check(len(self._rest))
         return found
 
     def _take(self, line: bytes) -> ServerEvent | None:
         if not line:
-            data, self._data = self._data, []
+            data, self._data, self._size = self._data, [], 0
             return ServerEvent(self._ident, b"\n".join(data).decode("utf-8")) if data else None
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
-            if sum(map(len, self._data)) > self._cap:
-                raise ValueError(f"one event is longer than {self._cap} octets")
+            self._size += len(value) + 1
+            self._check(0)
         elif name == b"id" and b"\x00" not in value:
             self._ident = value.decode("utf-8")
         return None
+
+    def _check(self, more: int) -> None:
+        if self._size + more > self._cap:
+            raise ValueError(f"one event is longer than {self._cap} octets")

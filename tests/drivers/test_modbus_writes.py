@@ -1,4 +1,4 @@
-"""Modbus writes, identification, RTU over TCP and dormant units; and the traps of pymodbus, one test each."""
+"""Modbus writes, identification, RTU over TCP and dormant units. The traps of pymodbus are in traps/."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pymodbus import FramerType, ModbusDeviceIdentification
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from drivers.transports import modbus_rtu
+from drivers.transports import modbus_bus
 from drivers.transports.modbus import ModbusLink, connect_modbus
-from drivers.transports.modbus_wire import Ask, Counters, Fault, classify
+from drivers.transports.modbus_wire import Ask, Fault, classify
 from harness.connection import Connection, Option
 from harness.errors import DefinitionError, Misbehaved, Unreachable, Unsupported
 
@@ -134,17 +134,6 @@ def test_a_late_confirmation_never_confirms_the_next_write(line: Line) -> None:
     assert line.written == [(UNIT, 10, [77]), (UNIT, 11, [78])]
 
 
-def test_two_garbage_octets_before_an_answer_are_garbage_not_silence(line: Line) -> None:
-    """pymodbus calls it "No response received", as it does silence."""
-    line.plan[-UNIT] = "prefixed"
-
-    async def question(link: ModbusLink) -> None:
-        with pytest.raises(Misbehaved, match="no answer of unit 200"):
-            await link.read(UNIT, 10, 4)
-
-    on_bus(line, question)
-
-
 @pytest.mark.parametrize("fate", ["trailing", "duplicate", "prefixed", "cut"])
 def test_what_is_left_on_the_bus_is_never_the_next_answer(line: Line, fate: str) -> None:
     """pymodbus hands out an answer of the right length without asking what it was an answer to."""
@@ -160,32 +149,9 @@ def test_what_is_left_on_the_bus_is_never_the_next_answer(line: Line, fate: str)
     on_bus(line, question)
 
 
-def test_an_exception_4_of_an_absent_unit_is_no_value(line: Line) -> None:
-    """pymodbus' server answers it for units that it does not have, even when told to ignore them."""
-    line.plan[-UNIT] = "exception-4"
-
-    async def question(link: ModbusLink) -> None:
-        with pytest.raises(Misbehaved, match="server device failure"):
-            await link.read(UNIT, 10, 4)
-        assert link.counters(UNIT) == Counters(exception=1)
-
-    on_bus(line, question)
-
-
-def test_a_dead_unit_costs_two_requests_and_not_pymodbus_four(line: Line) -> None:
-    """Its defaults are three retries of three seconds each."""
-
-    async def question(link: ModbusLink) -> None:
-        with pytest.raises(Unreachable):
-            await link.read(201, 10, 4)
-
-    on_bus(line, question)
-    assert len([unit for unit, *_ in line.asked if unit == 201]) == 2
-
-
 def test_a_unit_silent_ten_times_is_dormant_and_wakes_again(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modbus_rtu, "_DORMANT_AFTER", 3)
-    monkeypatch.setattr(modbus_rtu, "_ASK_AGAIN", 0.4)
+    monkeypatch.setattr(modbus_bus, "_DORMANT_AFTER", 3)
+    monkeypatch.setattr(modbus_bus, "_ASK_AGAIN", 0.4)
 
     async def question(link: ModbusLink) -> None:
         for _ in range(3):

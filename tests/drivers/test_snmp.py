@@ -128,13 +128,17 @@ def test_silence_is_unreachable(fast: bool) -> None:
 
 @WAYS
 def test_a_unit_that_was_replaced_answers_again(agents: Agents, fast: bool) -> None:
-    """Another engine ID at the same address: the old one is cached, and must be forgotten."""
+    """Another engine ID at the same address: the old one is cached and must be forgotten, once somebody opens anew."""
     port = agents.start(lines=("sysName first",))
 
     async def question(link: SnmpLink) -> tuple[object, object]:
         first = (await link.get([NAME]))[NAME]
         agents.stop(port)
         agents.start(lines=("sysName second",), port=port, engine="80001f880411223344")
+        for _ in range(2):
+            with pytest.raises(Misbehaved, match="another unit answers at this address"):
+                await link.get([NAME])
+        await link.close()
         return first, (await link.get([NAME]))[NAME]
 
     assert ask(connection(port, version=3, fast=fast), question) == (b"first", b"second")

@@ -1,113 +1,20 @@
-"""The SSH wire against a real server: host keys, logins, big outputs, dead links and deadlines."""
+"""The SSH wire against a real server: host keys, logins, big outputs, dead links and what a definition may say.
+
+The fault contract is in faults/test_ssh_faults.py, the traps of paramiko in traps/test_paramiko_traps.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import asyncssh
 import pytest
 
 from drivers.transports.ssh import SshTarget, SshWire
 from harness.connection import Connection, Secret
 from harness.errors import DefinitionError, Misbehaved, Refused, Unreachable
-
-PASSWORD = "correct horse"
-KEY = asyncssh.generate_private_key("ssh-ed25519")
-OTHER = asyncssh.generate_private_key("ssh-ed25519")
-Process = Any
-"""An asyncssh.SSHServerProcess of bytes."""
-
-
-@dataclass
-class Server:
-    """An SSH server whose commands a test answers; counts connections and logins."""
-
-    answer: Callable[[Process], Awaitable[None]]
-    passwords: list[str] = field(default_factory=list)
-    connections: list[Any] = field(default_factory=list)
-    port: int = 0
-
-    async def handle(self, process: Process) -> None:
-        await self.answer(process)
-
-
-@asynccontextmanager
-async def serving(answer: Callable[[Process], Awaitable[None]]) -> AsyncIterator[Server]:
-    state = Server(answer)
-
-    class Login(asyncssh.SSHServer):
-        def connection_made(self, conn: Any) -> None:
-            state.connections.append(conn)
-
-        def begin_auth(self, username: str) -> bool:
-            return True
-
-        def password_auth_supported(self) -> bool:
-            return True
-
-        def validate_password(self, username: str, password: str) -> bool:
-            state.passwords.append(password)
-            return password == PASSWORD
-
-    server = await asyncssh.create_server(
-        Login, "127.0.0.1", 0, server_host_keys=[KEY], process_factory=state.handle, encoding=None
-    )
-    state.port = server.sockets[0].getsockname()[1]
-    try:
-        yield state
-    finally:
-        server.close()
-        for each in state.connections:
-            each.abort()
-            await each.wait_closed()
-        await server.wait_closed()
-        await asyncio.sleep(0.01)  # an aborted transport closes its socket one turn of the loop later
-
-
-def public(key: Any) -> str:
-    return str(key.export_public_key().decode().strip())
-
-
-def connection(port: int, *, password: str = PASSWORD, key: Any = KEY, timeout: float = 10.0) -> Connection:
-    return Connection(
-        "tray-01-host",
-        f"ssh://127.0.0.1:{port}",
-        user="root",
-        secrets={"password": Secret("host", password)},
-        options={"host_key": public(key), "timeout": timeout},
-        now=lambda: datetime.now(UTC),
-    )
-
-
-@asynccontextmanager
-async def logged_in(server: Server, timeout: float = 10.0) -> AsyncIterator[SshWire]:
-    wire = SshWire(SshTarget.of(connection(server.port, timeout=timeout)))
-    try:
-        await wire.open()
-        yield wire
-    finally:
-        await wire.close()
-
-
-def saying(out: bytes = b"", err: bytes = b"", code: int = 0) -> Callable[[Process], Awaitable[None]]:
-    async def answer(process: Process) -> None:
-        process.stdout.write(out)
-        process.stderr.write(err)
-        process.exit(code)
-
-    return answer
-
-
-async def silent(process: Process) -> None:
-    await process.stdin.read()
-    await asyncio.Event().wait()
+from tests.drivers.ssh_peer import KEY, OTHER, PASSWORD, Process, connection, logged_in, public, saying, serving, silent
 
 
 def test_a_command_with_both_outputs_and_its_code() -> None:
@@ -282,22 +189,15 @@ def test_nobody_listens() -> None:
 
 def test_a_port_that_is_no_ssh_server() -> None:
     async def scenario() -> None:
-        callers: list[asyncio.StreamWriter] = []
-
-        async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            callers.append(writer)
+        async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        server = await asyncio.start_server(mute, "127.0.0.1", 0)
-        wire = SshWire(SshTarget.of(connection(server.sockets[0].getsockname()[1], timeout=0.5)))
-        with pytest.raises(Unreachable, match="no SSH session"):
-            await wire.open()
-        await wire.close()
-        server.close()
-        for caller in callers:
-            caller.close()
-            with contextlib.suppress(OSError):
-                await caller.wait_closed()
+        async with serving(saying()) as server:
+            await server.fake(web)
+            wire = SshWire(SshTarget.of(connection(server.port, timeout=3)))
+            with pytest.raises(Unreachable, match="no SSH session"):
+                await wire.open()
+            await wire.close()
 
     asyncio.run(scenario())
 
