@@ -94,7 +94,7 @@ def number(point: SnmpPoint, raw: Value, digits: Value = None, available: Value 
         return None
     power = 10.0**digits if isinstance(digits, int) else 1.0
     value = raw_number / power * point.scale + point.offset
-    return value if math.isfinite(value) else None
+    return value if is_plausible(point, value) else None
 
 
 def state(point: SnmpPoint, raw: Value) -> bool | None:
@@ -114,8 +114,7 @@ def decode(point: RegisterPoint, words: Sequence[int]) -> float | int | bool | s
 
     Words are 16 bits, the more significant one first unless the point says otherwise; characters in a string likewise.
     """
-    ordered = list(words) if point.word_order == "big" else list(reversed(words))
-    octets = b"".join(word.to_bytes(2, "big") for word in ordered)
+    octets = _octets(point, words)
     if point.format == "string":
         return text(octets.split(b"\x00", 1)[0])
     raw = int.from_bytes(octets, "big", signed=point.format in ("s16", "s32"))
@@ -125,11 +124,37 @@ def decode(point: RegisterPoint, words: Sequence[int]) -> float | int | bool | s
         return point.states.get(raw)
     if point.format == "flags":
         return frozenset(name for name, bit in point.bits.items() if raw >> bit & 1)
+    value = _scaled(point, octets, raw)
+    return value if is_plausible(point, value) else None
+
+
+def is_plausible(point: RegisterPoint | SnmpPoint, value: float) -> bool:
+    """Whether a value can be true at all: finite, and within what its point calls plausible."""
+    low, high = point.plausible or (-math.inf, math.inf)
+    return math.isfinite(value) and low <= value <= high
+
+
+def doubt(name: str, point: RegisterPoint, words: Sequence[int]) -> str:
+    """Why a number is not believed, naming point, value and range; empty where it is, or the device says nothing."""
+    if point.plausible is None or decode(point, words) is not None:
+        return ""
+    octets = _octets(point, words)
+    raw = int.from_bytes(octets, "big", signed=point.format in ("s16", "s32"))
+    value, (low, high) = _scaled(point, octets, raw), point.plausible
+    if raw in point.absent or not math.isfinite(value):
+        return ""
+    return f"{name}: {value:g} {point.unit} from register {point.register_} lies outside of {low:g} … {high:g}"
+
+
+def _octets(point: RegisterPoint, words: Sequence[int]) -> bytes:
+    ordered = words if point.word_order == "big" else tuple(reversed(words))
+    return b"".join(word.to_bytes(2, "big") for word in ordered)
+
+
+def _scaled(point: RegisterPoint, octets: bytes, raw: int) -> float:
     value: float = struct.unpack(">f", octets)[0] if point.format == "float" else raw
-    value = value / 2**point.precision * point.scale + point.offset
-    low = -math.inf if point.minimum is None else point.minimum
-    high = math.inf if point.maximum is None else point.maximum
-    return value if math.isfinite(value) and low <= value <= high else None
+    scaled: float = value / 2**point.precision * point.scale + point.offset
+    return scaled
 
 
 def numeric(value: float | int | bool | str | frozenset[str] | None) -> float | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from drivers.bmc.tree import Place, Tree
+from drivers.bmc.places import Place
+from drivers.bmc.tree import Tree
 from drivers.resources.values import Json, is_healthy, is_present, link, links, natural, text
 from harness.capabilities import Firmware, Identified, Part
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drivers.bmc.tree import Place, Tree
+from drivers.bmc.places import Place
+from drivers.bmc.tree import Tree
 from drivers.resources.values import Json, links, natural, section, text
 from harness.quantities import Channel, Unit
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
+from drivers.bmc.boards import board_part
 from drivers.bmc.events import stream_events
 from drivers.bmc.inventory import firmware, identity, part
 from drivers.bmc.log import clear_logs, read_logs
+from drivers.bmc.ports import read_links
 from drivers.bmc.power import boot_of, read_power, set_boot, set_power
 from drivers.bmc.telemetry import LEAK_QUANTITY, Source, choose_sources
 from drivers.bmc.tree import Tree, discover
@@ -16,13 +18,16 @@ from drivers.resources.leak import leaks, wet_count
 from drivers.resources.members import read_members
 from drivers.resources.reading import ReadPlan, carry_out, plan_reads, together
 from drivers.resources.reports import choose_reports
+from drivers.resources.sensors import SensorList
 from drivers.resources.values import Json, link, missing, natural, sensor_reading
 from drivers.resources.writing import Writer
 from drivers.transports.redfish import RedfishWire
 from harness.capabilities import Firmware, Identified, Leak, LogEntry, Part
 from harness.controls import Boot, CertificateOnDevice, DeviceEvent, Integrity, PowerState
 from harness.errors import Unreachable, Unsupported
+from harness.physical import PhysicalLink
 from harness.quantities import Channel, Quality, Reading, Sample
+from harness.sensors import Sensor
 
 POLLING_FLOOR = 0.5
 """Wall seconds; a recorded GB300 tray states a minimum collection interval of 1 s for its own reports."""
@@ -44,6 +49,7 @@ class ComputeTray:
         self._sources: tuple[Source, ...] = ()
         self._sensors = ReadPlan((), {}, ())
         self._detectors = ReadPlan((), {}, ())
+        self._every: SensorList | None = None
 
     @property
     def device(self) -> str:
@@ -66,6 +72,10 @@ class ComputeTray:
         self._sensors = await plan_reads(self._wire, tree.sensors, wanted, expands=tree.expands, reported=reported)
         every = {path for each in tree.detectors for path in each.members}
         self._detectors = await plan_reads(self._wire, tree.detectors, every, expands=tree.expands)
+        homes = {each.owner: each.name for each in reversed(tree.boards)} | dict(tree.homes)
+        self._every = await SensorList.of(
+            self._wire, tree.sensors, homes, tree.spoken, self._max_age, expands=tree.expands
+        )
         self._tree = tree
 
     async def close(self) -> None:
@@ -82,10 +92,20 @@ class ComputeTray:
     async def parts(self) -> Sequence[Part]:
         """Read every part; one whose resource has vanished is listed as not present."""
         tree = self._known("list its parts")
-        found = await self._wire.gather(place.path for place in tree.places)
-        return tuple(
-            sorted((part(each, found[each.path]) for each in tree.places), key=lambda each: natural(each.name))
-        )
+        boards = (path for board in tree.boards for path in (board.owner, board.assembly) if path)
+        found = await self._wire.gather((*(place.path for place in tree.places), *boards))
+        every = (*(part(each, found[each.path]) for each in tree.places), *(board_part(b, found) for b in tree.boards))
+        return tuple(sorted(every, key=lambda each: natural(each.name)))
+
+    async def sensors(self) -> Sequence[Sensor]:
+        """Read every sensor of every chassis; one that cannot be read is listed without a value."""
+        self._known("list its sensors")
+        return () if self._every is None else await self._every.read(self._wire, self._device, self._now())
+
+    async def physical_links(self) -> Sequence[PhysicalLink]:
+        """Read the ports of its accelerators, processors and network adapters: `accelerator-0/NVLink_3`."""
+        tree = self._known("read its links")
+        return await read_links(self._wire, tree.ports, self._device, self._now(), expands=tree.expands)
 
     async def firmware(self) -> Sequence[Firmware]:
         """Read the firmware inventory."""

@@ -1,15 +1,12 @@
-"""What a BMC is made of, found once by following links from the service root; no path is assumed.
-
-Places are named as the model names parts: by `Location.PartLocation.LocationOrdinalValue` where every part of a kind
-has one of its own, else by the natural order of their `Id` (DSP2046: Processor, Memory, NetworkAdapter).
-"""
+"""What a BMC is made of, found once by following links from the service root; no path is assumed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drivers.resources.equipment import numbered
+from drivers.bmc.boards import Board, find_boards
+from drivers.bmc.places import Place, find_parts, name_all
 from drivers.resources.leak import find_detectors
 from drivers.resources.members import (
     ROOT,
@@ -19,20 +16,9 @@ from drivers.resources.members import (
     read_members,
     read_or_nothing,
 )
-from drivers.resources.values import Json, link, links, natural, section, text
+from drivers.resources.values import Json, link, links, natural, text
 from drivers.transports.redfish import RedfishWire
 from harness.errors import Misbehaved
-
-_PROCESSORS = {"GPU": "accelerator", "Accelerator": "accelerator", "CPU": "cpu"}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one part is: its name in the model's words, and its resource."""
-
-    name: str
-    kind: str
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +31,11 @@ class Tree:
     places: tuple[Place, ...]
     homes: Mapping[str, str]
     """Path of a part, or of a chassis that holds nothing but it, to the part's name."""
+    boards: tuple[Board, ...]
+    ports: Mapping[str, str]
+    """Name of a part to its collection of ports."""
+    spoken: Mapping[str, tuple[Json, ...]]
+    """Name of a part, empty for the tray, to what speaks of it: what these are excerpts of are its sensors."""
     sensors: tuple[Collection, ...]
     metrics: Mapping[str, Json]
     """Path of a processor or chassis to its EnvironmentMetrics."""
@@ -78,20 +69,27 @@ async def discover(wire: RedfishWire, device: str) -> Tree:
     manager = _main_manager(root, managers)
     system = _main_system(manager, systems, managers)
     body = _outermost(_first(links(systems.get(system, {}), "Links", "Chassis"), chassis), chassis)
-    parts = await _parts(wire, systems, chassis, device)
-    labelled = {"psu": parts.pop("psu")}  # numbered from 1, as printed on the bay
-    places = (
-        *(place for kind, found in parts.items() for place in name_places(kind, found)),
-        *(Place(name, kind, path) for kind, found in labelled.items() for path, name in numbered(kind, found).items()),
-    )
+    parts = await find_parts(wire, systems, chassis, device)
+    resources = {path: each for found in parts.values() for path, each in found.items()}
+    places = name_all({**parts, "system": {path: each for path, each in systems.items() if path != system}})
+    homes = _homes(places, parts, chassis)
+    metrics = await _metrics(wire, {**parts["accelerator"], **parts["cpu"], body: chassis.get(body, {})})
+    outputs = await wire.gather(link(each, "Metrics") for each in parts["psu"].values() if link(each, "Metrics"))
     return Tree(
         system=system,
         chassis=body,
         manager=manager,
         places=places,
-        homes=_homes(places, parts, chassis),
+        homes=homes,
+        boards=await find_boards(wire, chassis, resources, homes, (body, systems.get(system, {}))),
+        ports={homes[path]: link(each, "Ports") for path, each in resources.items()},
+        spoken={
+            homes[path]: (each, metrics.get(path, {}), outputs.get(link(each, "Metrics")) or {})
+            for path, each in resources.items()
+        }
+        | {"": (metrics.get(body, {}),)},
         sensors=await read_collections(wire, {p: link(c, "Sensors") for p, c in chassis.items()}, device, expands),
-        metrics=await _metrics(wire, {**parts["accelerator"], **parts["cpu"], body: chassis.get(body, {})}),
+        metrics=metrics,
         detectors=await find_detectors(wire, chassis, device, expands),
         firmware=link(await read_or_nothing(wire, link(root, "UpdateService")), "FirmwareInventory"),
         log_owners=tuple(link(each, "LogServices") for each in (*managers.values(), *systems.values())),
@@ -102,39 +100,6 @@ async def discover(wire: RedfishWire, device: str) -> Tree:
         reports=link(await read_or_nothing(wire, link(root, "TelemetryService")), "MetricReports"),
         events=text(await read_or_nothing(wire, link(root, "EventService")), "ServerSentEventUri"),
     )
-
-
-def name_places(kind: str, found: Mapping[str, Json]) -> tuple[Place, ...]:
-    """Name parts of one kind by their place; `found` maps paths to resources."""
-    ordinals = {
-        path: section(each, "Location", "PartLocation").get("LocationOrdinalValue") for path, each in found.items()
-    }
-    placed = {path: value for path, value in ordinals.items() if isinstance(value, int) and not isinstance(value, bool)}
-    if len(set(placed.values())) < len(found):
-        ordered = sorted(found, key=lambda path: (natural(text(found[path], "Id")), natural(path)))
-        placed = {path: number for number, path in enumerate(ordered)}
-    return tuple(Place(f"{kind}-{placed[path]}", kind, path) for path in sorted(placed, key=lambda path: placed[path]))
-
-
-async def _parts(
-    wire: RedfishWire, systems: Mapping[str, Json], chassis: Mapping[str, Json], device: str
-) -> dict[str, dict[str, Json]]:
-    kinds = ("accelerator", "cpu", "memory", "drive", "nic", "psu")
-    parts: dict[str, dict[str, Json]] = {kind: {} for kind in kinds}
-    for system in systems.values():
-        for path, each in (await read_members(wire, link(system, "Processors"), device)).items():
-            kind = _PROCESSORS.get(text(each, "ProcessorType"))
-            if kind is not None:
-                parts[kind][path] = each
-        parts["memory"].update(await read_members(wire, link(system, "Memory"), device))
-        for storage in (await read_members(wire, link(system, "Storage"), device)).values():
-            drives = await wire.gather(links(storage, "Drives"))
-            parts["drive"].update({path: each for path, each in drives.items() if each is not None})
-    for body in chassis.values():
-        parts["nic"].update(await read_members(wire, link(body, "NetworkAdapters"), device))
-        subsystem = await read_or_nothing(wire, link(body, "PowerSubsystem"))
-        parts["psu"].update(await read_members(wire, link(subsystem, "PowerSupplies"), device))
-    return parts
 
 
 async def _metrics(wire: RedfishWire, owners: Mapping[str, Json]) -> dict[str, Json]:
@@ -148,7 +113,7 @@ async def _metrics(wire: RedfishWire, owners: Mapping[str, Json]) -> dict[str, J
 def _homes(
     places: Sequence[Place], parts: Mapping[str, Mapping[str, Json]], chassis: Mapping[str, Json]
 ) -> dict[str, str]:
-    homes = {place.path: place.name for place in places}
+    homes = {place.path: place.name for place in places if place.kind != "system"}
     adapters = [path.rsplit("/NetworkAdapters/", 1)[0] for path in parts["nic"]]
     alone = {path.rsplit("/NetworkAdapters/", 1)[0]: homes[path] for path in parts["nic"]}
     homes.update({body: name for body, name in alone.items() if adapters.count(body) == 1 and body in chassis})

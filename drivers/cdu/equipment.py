@@ -12,21 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from drivers.cdu.setpoints import CONTROLS, read_set_point, write_set_point
-from drivers.resources.equipment import (
-    POLLING_FLOOR,
-    Equipment,
-    Service,
-    find_equipment,
-    identified,
-    numbered,
-    part_of,
-    read_again,
-    service_of,
-)
+from drivers.resources.appliance import Appliance
+from drivers.resources.equipment import POLLING_FLOOR, Equipment, Service, numbered, part_of, service_of
 from drivers.resources.leak import find_detectors, leaks, wet_count
-from drivers.resources.members import read_collections, read_members
-from drivers.resources.meters import Meter, meter_of, read_meter, settle
-from drivers.resources.reading import ReadPlan, carry_out, plan_reads
+from drivers.resources.members import read_members
+from drivers.resources.meters import Meter, meter_of
+from drivers.resources.reading import ReadPlan, plan_reads
 from drivers.resources.values import Json, is_healthy, is_present, link, missing, state, text
 from drivers.resources.writing import find_action
 from harness.capabilities import Coolant, Firmware, Identified, Leak, Part, Pump
@@ -34,6 +25,7 @@ from harness.connection import Connection
 from harness.controls import CoolantMode, SetPoint
 from harness.errors import Unreachable, Unsupported
 from harness.quantities import Channel, Quality, Reading, Sample, Unit
+from harness.sensors import Sensor
 
 _LOOP = {
     "coolant.flow": ("FlowLitersPerMinute", Unit.LITRE_PER_MINUTE),
@@ -51,7 +43,6 @@ _MODES = {CoolantMode.AUTOMATIC: "Enabled", CoolantMode.STOPPED: "Disabled"}
 class Loop:
     """What was found when the CDU was opened. `parts` maps kinds to paths by name."""
 
-    unit: Equipment
     connector: str
     parts: Mapping[str, Mapping[str, str]]
     meters: Mapping[tuple[str, str], Meter]
@@ -69,14 +60,13 @@ class RedfishCdu:
     """One coolant distribution unit. Pumps, filters and reservoirs are named as they are labelled: `pump-1`."""
 
     def __init__(self, connection: Connection, service: Service) -> None:
-        self._connection = connection
-        self._service = service
-        self._wire = service.wire
+        self._unit = Appliance(connection, service, "ThermalEquipment", "CDUs")
+        self._connector = str(connection.options.get("connector", ""))
         self._loop: Loop | None = None
 
     @property
     def device(self) -> str:
-        return self._connection.device
+        return self._unit.device
 
     @property
     def polling_floor(self) -> float:
@@ -84,60 +74,61 @@ class RedfishCdu:
 
     async def open(self) -> None:
         """Log in, find the unit, its secondary loop, its pumps and detectors; raises DeviceError."""
-        await self._wire.open()
-        unit = await find_equipment(self._service, "ThermalEquipment", "CDUs", self.device)
+        unit = await self._unit.open()
         connector, loop = await self._find_connector(unit)
-        pumps = await read_members(self._wire, link(unit.resource, "Pumps"), self.device)
-        filters = await read_members(self._wire, link(unit.resource, "Filters"), self.device)
+        pumps = await self._unit.members(unit.resource, "Pumps")
+        filters = await self._unit.members(unit.resource, "Filters")
         # DMTF's own CDU has reservoirs and no link to them; their place is fixed by DSP2046 (CoolingUnit, URIs).
         tanks = link(unit.resource, "Reservoirs") or f"{unit.path}/Reservoirs"
-        reservoirs = await read_members(self._wire, tanks, self.device)
+        reservoirs = await read_members(self._unit.wire, tanks, self.device)
         parts = {"pump": pumps, "filter": filters, "reservoir": reservoirs}
         named = {kind: {name: path for path, name in numbered(kind, found).items()} for kind, found in parts.items()}
         turning = {name: (path, pumps[path]) for name, path in named["pump"].items()}
         meters = await self._find_meters(connector, loop, turning)
         owners = {unit.path: unit.resource, **unit.chassis}
-        detectors = await find_detectors(self._wire, owners, self.device, unit.expands)
-        sensors = await read_collections(
-            self._wire, {path: link(each, "Sensors") for path, each in unit.chassis.items()}, self.device, unit.expands
-        )
+        detectors = await find_detectors(self._unit.wire, owners, self.device, unit.expands)
         every = {path for each in detectors for path in each.members}
         wanted = {meter.path for meter in meters.values()} | set(named["pump"].values())
         self._loop = Loop(
-            unit,
             connector,
             named,
             meters,
             tuple(sorted(every)),
-            await plan_reads(self._wire, (*sensors, *detectors), wanted | every, expands=unit.expands),
-            await plan_reads(self._wire, detectors, every, expands=unit.expands),
+            await self._unit.plan(unit, wanted | every, *detectors),
+            await plan_reads(self._unit.wire, detectors, every, expands=unit.expands),
         )
+        homes = {path: name for places in named.values() for name, path in places.items()}
+        bodies = {**pumps, **filters, **reservoirs}
+        await self._unit.opened(unit, homes, {name: [bodies[path]] for path, name in homes.items()})
 
     async def close(self) -> None:
         """Log out; never raises."""
         self._loop = None
-        await self._wire.close()
+        await self._unit.close()
 
     async def identify(self) -> Identified:
         """Read who it is now: another unit behind the same address shows."""
-        return identified(await self._read_self("identify"))
+        return await self._unit.identify()
 
     async def firmware(self) -> Sequence[Firmware]:
-        return (Firmware("controller", text(await self._read_self("read its firmware"), "FirmwareVersion")),)
+        return (await self._unit.firmware("controller"),)
+
+    async def sensors(self) -> Sequence[Sensor]:
+        """Every sensor of the unit, primary side included."""
+        return await self._unit.sensors()
 
     async def parts(self) -> Sequence[Part]:
         """Pumps, filters and reservoirs; a reservoir is healthy only if its fluid level is, too."""
         loop = self._known("list its parts")
         places = [(name, kind, path) for kind, named in loop.parts.items() for name, path in named.items()]
-        found = await self._wire.gather(path for _, _, path in places)
+        found = await self._unit.wire.gather(path for _, _, path in places)
         return tuple(_part(name, kind, found[path]) for name, kind, path in places)
 
     async def coolant(self) -> Coolant:
         """The secondary loop: L/min, degC, kPa."""
         loop = self._known("read its loop")
-        paths = tuple(dict.fromkeys(meter.path for (name, _), meter in loop.meters.items() if name in _LOOP))
-        found = await carry_out(self._wire, ReadPlan(paths, {}, paths), self.device, self._wire.timeout)
-        at = self._connection.now()
+        found = await self._unit.read_singly(meter.path for (name, _), meter in loop.meters.items() if name in _LOOP)
+        at = self._unit.now()
         flow, supply, back = (self._read_meter(loop, name, "", found, at) for name in _NEEDED)
         pressures = [
             self._read_meter(loop, name, "", found, at) if (name, "") in loop.meters else None
@@ -149,10 +140,9 @@ class RedfishCdu:
         """Every pump that is fitted; speed in rpm where it is told, else in percent."""
         loop = self._known("read its pumps")
         named = loop.parts["pump"]
-        paths = (*named.values(), *(m.path for (name, _), m in loop.meters.items() if name == "pump.speed"))
-        wanted = tuple(dict.fromkeys(paths))
-        found = await carry_out(self._wire, ReadPlan(wanted, {}, wanted), self.device, self._wire.timeout)
-        at = self._connection.now()
+        speeds = (meter.path for (name, _), meter in loop.meters.items() if name == "pump.speed")
+        found = await self._unit.read_singly((*named.values(), *speeds))
+        at = self._unit.now()
         return tuple(
             self._pump(loop, name, found, at)
             for name, path in named.items()
@@ -162,13 +152,13 @@ class RedfishCdu:
     async def leaks(self) -> Sequence[Leak]:
         """Every detector by itself; the roll-up is never read. One that cannot be read is unknown."""
         loop = self._known("read its leak detectors")
-        return leaks(await carry_out(self._wire, loop.wetness, self.device, self._wire.timeout))
+        return leaks(await self._unit.read(loop.wetness))
 
     async def set_points(self) -> Sequence[SetPoint]:
         """The set points that the secondary connector offers, as they stand."""
         path = self._known("read its set points").connector
-        connector = await read_again(self._wire, path, self.device)
-        at = self._connection.now()
+        connector = await self._unit.again(path)
+        at = self._unit.now()
         return tuple(point for name in sorted(CONTROLS) if (point := read_set_point(name, connector, at)) is not None)
 
     async def set_supply_temperature(self, value: float) -> SetPoint:
@@ -181,18 +171,18 @@ class RedfishCdu:
 
     async def mode(self) -> CoolantMode:
         """AUTOMATIC while it is enabled, STOPPED while disabled; Redfish knows no other mode of a unit."""
-        return _mode(await self._read_self("read its mode"))
+        return _mode(await self._unit.itself("read its mode"))
 
     async def set_mode(self, mode: CoolantMode) -> CoolantMode:
         """Enable or stop it; returns once it reads back. STOPPED ends the flow: heat must be gone before."""
         attempt = f"set its mode to {mode}"
-        resource = await self._read_self(attempt)
-        action = await find_action(self._wire, resource, _SET_MODE, "Mode")
+        resource = await self._unit.itself(attempt)
+        action = await find_action(self._unit.wire, resource, _SET_MODE, "Mode")
         word = _MODES.get(mode, "")
         if action is None or not word or not action.takes(word):
             raise Unsupported(self.device, attempt, "the unit does not offer it", "Set it at the CDU.")
-        lost = await self._service.writer.act(attempt, action, {"Mode": word})
-        return await self._service.writer.confirm(attempt, self.mode, lambda now: now is mode, lost)
+        lost = await self._unit.writer.act(attempt, action, {"Mode": word})
+        return await self._unit.writer.confirm(attempt, self.mode, lambda now: now is mode, lost)
 
     def channels(self) -> Sequence[Channel]:
         loop = self._loop
@@ -209,8 +199,8 @@ class RedfishCdu:
 
     async def sample(self) -> Sequence[Sample]:
         loop = self._known("sample")
-        found = await carry_out(self._wire, loop.plan, self.device, self._wire.timeout)
-        at = self._connection.now()
+        found = await self._unit.read(loop.plan)
+        at = self._unit.now()
         wet = wet_count({path: found.get(path) for path in loop.detectors}, at)
         return tuple(
             Sample(
@@ -223,9 +213,8 @@ class RedfishCdu:
         )
 
     async def _find_connector(self, unit: Equipment) -> tuple[str, Json]:
-        found = await read_members(self._wire, link(unit.resource, "SecondaryCoolantConnectors"), self.device)
-        wanted = str(self._connection.options.get("connector", ""))
-        chosen = {path: each for path, each in found.items() if wanted in ("", text(each, "Id"))}
+        found = await self._unit.members(unit.resource, "SecondaryCoolantConnectors")
+        chosen = {path: each for path, each in found.items() if self._connector in ("", text(each, "Id"))}
         if len(chosen) != 1:
             ids = ", ".join(text(each, "Id") for each in found.values()) or "none"
             advice = "Name the one that feeds the rack: options: {connector: …}"
@@ -244,8 +233,7 @@ class RedfishCdu:
         for name, (path, pump) in pumps.items():
             revolving = meter_of(path, pump, ("PumpSpeedPercent", "SpeedRPM"), Unit.RPM)
             meters["pump.speed", name] = revolving or meter_of(path, pump, ("PumpSpeedPercent",), Unit.PERCENT)
-        settled = await settle(self._wire, meters.values())
-        return {key: settled[meter] for key, meter in meters.items() if meter is not None}
+        return await self._unit.settle(meters)
 
     def _read_meter(
         self, loop: Loop, name: str, part: str, found: Mapping[str, Json | None], at: datetime
@@ -253,12 +241,12 @@ class RedfishCdu:
         meter = loop.meters.get((name, part))
         if meter is None:
             return missing(_LOOP[name][1], at, Quality.ABSENT)
-        return read_meter(meter, found, at, self._service.max_age)
+        return self._unit.metered(meter, found, at)
 
     def _pump(self, loop: Loop, name: str, found: Mapping[str, Json | None], at: datetime) -> Pump:
         resource = found.get(loop.parts["pump"][name])
         meter = loop.meters.get(("pump.speed", name))
-        speed = None if meter is None else read_meter(meter, found, at, self._service.max_age)
+        speed = None if meter is None else self._unit.metered(meter, found, at)
         if resource is None:
             return Pump(name, None, speed, healthy=None)
         turning = speed.number > 0 if speed is not None and speed.usable else None
@@ -267,10 +255,7 @@ class RedfishCdu:
 
     async def _set(self, name: str, value: float) -> SetPoint:
         path = self._known(f"set {name}").connector
-        return await write_set_point(self._service.writer, path, name, value, self._connection.now)
-
-    async def _read_self(self, attempt: str) -> Json:
-        return await read_again(self._wire, self._known(attempt).unit.path, self.device)
+        return await write_set_point(self._unit.writer, path, name, value, self._unit.now)
 
     def _known(self, attempt: str) -> Loop:
         if self._loop is None:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from drivers.cdu.controls import RegisterControls
 from drivers.exchanges import exchanges_of
-from drivers.points import absent, bad, decode, numeric, plan_blocks, reading_of, sample, words_of
+from drivers.points import absent, bad, decode, doubt, numeric, plan_blocks, reading_of, sample, words_of
 from drivers.profile import ModbusProfile, load_profile, part, quantity
 from drivers.transports.address import check_options, number_option
 from drivers.transports.modbus import OPTIONS, ModbusLink, connect_modbus
@@ -53,6 +53,7 @@ class Cdu:
         self._controls = RegisterControls(connection, profile, link, unit)
         self._refused: frozenset[str] = frozenset()
         """Points that this unit's firmware does not have."""
+        self._doubts: dict[str, str] = {}
 
     @property
     def device(self) -> str:
@@ -77,6 +78,8 @@ class Cdu:
                 self.device, "read its points", f"it refuses {', '.join(lost)}", "Check profile and unit number"
             )
         self._refused = frozenset(refused)
+        serial = self._profile.points["identity.serial"]
+        self._link.watch(self._unit, serial.register_, serial.words)
         self._pumps = await self._find_pumps()
 
     async def close(self) -> None:
@@ -150,6 +153,10 @@ class Cdu:
     def exchanges(self) -> Sequence[Exchanges]:
         """How the exchanges with it went since the driver was built."""
         return (exchanges_of(self._link, str(self._unit), self._unit),)
+
+    def doubts(self) -> Sequence[str]:
+        """Which values were not believed when last read: point, value and what would be plausible."""
+        return tuple(text for _, text in sorted(self._doubts.items()) if text)
 
     async def set_points(self) -> Sequence[SetPoint]:
         """Every set point that the profile knows, as the device reads it back."""
@@ -230,6 +237,7 @@ class Cdu:
         for name, point in points.items():
             found = words_of(point, registers)
             values[name] = None if found is None else decode(point, found)
+            self._doubts[name] = "" if found is None else doubt(name, point, found)
         return values
 
     def _reading(self, values: dict[str, _Value], name: str, at: datetime) -> Reading:

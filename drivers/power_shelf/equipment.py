@@ -10,25 +10,18 @@ import statistics
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from drivers.resources.equipment import (
-    POLLING_FLOOR,
-    Equipment,
-    Service,
-    find_equipment,
-    identified,
-    numbered,
-    part_of,
-    read_again,
-    service_of,
-)
-from drivers.resources.members import member_paths, read_collections, read_members, read_or_nothing
-from drivers.resources.meters import Meter, meter_of, read_meter, settle
-from drivers.resources.reading import ReadPlan, carry_out, plan_reads
+from drivers.resources.appliance import Appliance
+from drivers.resources.circuits import Circuit, circuit_parts, find_circuits
+from drivers.resources.equipment import POLLING_FLOOR, Equipment, Service, numbered, part_of, service_of
+from drivers.resources.members import member_paths, read_or_nothing
+from drivers.resources.meters import Meter, meter_of, total
+from drivers.resources.reading import ReadPlan
 from drivers.resources.values import Json, entries, is_healthy, is_present, link, links, missing, number, text
 from harness.capabilities import Firmware, Identified, Part, Supply
 from harness.connection import Connection
-from harness.errors import Unreachable, Unsupported
+from harness.errors import Unsupported
 from harness.quantities import Channel, Quality, Reading, Sample, Unit
+from harness.sensors import Sensor
 
 _BUS_VOLTAGE = range(40, 61)
 """What the nominal voltage of an Open Rack bus can be, V."""
@@ -54,10 +47,8 @@ class RedfishShelf:
     """One power shelf. Supplies are named as they are labelled: `psu-1`; an empty bay is listed as not present."""
 
     def __init__(self, connection: Connection, service: Service) -> None:
-        self._connection = connection
-        self._service = service
-        self._wire = service.wire
-        self._found: Equipment | None = None
+        self._unit = Appliance(connection, service, "PowerEquipment", "PowerShelves")
+        self._circuits: tuple[Circuit, ...] = ()
         self._supplies: dict[str, str] = {}
         self._meters: dict[tuple[str, str], Meter] = {}
         """By quantity and supply; the bus has no supply."""
@@ -65,7 +56,7 @@ class RedfishShelf:
 
     @property
     def device(self) -> str:
-        return self._connection.device
+        return self._unit.device
 
     @property
     def polling_floor(self) -> float:
@@ -73,60 +64,68 @@ class RedfishShelf:
 
     async def open(self) -> None:
         """Log in, find the shelf, its supplies and its bus; raises DeviceError."""
-        await self._wire.open()
-        found = await find_equipment(self._service, "PowerEquipment", "PowerShelves", self.device)
+        found = await self._unit.open()
         supplies = await self._find_supplies(found)
         if not supplies:
             raise Unsupported(self.device, "list its supplies", "the shelf reports none", "Check address and driver")
         self._supplies = {name: path for path, name in numbered("psu", supplies).items()}
-        await self._find_meters(found, supplies)
-        links_to = {path: link(each, "Sensors") for path, each in found.chassis.items()}
-        sensors = await read_collections(self._wire, links_to, self.device, found.expands)
+        self._circuits = await find_circuits(self._unit, found.resource)
+        metrics = await self._unit.wire.gather(
+            link(each, "Metrics") for each in supplies.values() if link(each, "Metrics")
+        )
+        await self._find_meters(supplies, metrics)
         wanted = {*self._supplies.values(), *(meter.path for meter in self._meters.values())}
-        self._plan = await plan_reads(self._wire, sensors, wanted, expands=found.expands)
-        self._found = found
+        self._plan = await self._unit.plan(found, wanted)
+        spoken = {
+            name: [supplies[path], metrics.get(link(supplies[path], "Metrics")) or {}]
+            for name, path in self._supplies.items()
+        }
+        spoken |= {each.name: [each.resource] for each in self._circuits}
+        homes = {path: name for name, path in self._supplies.items()} | {
+            each.path: each.name for each in self._circuits
+        }
+        await self._unit.opened(found, homes, spoken)
 
     async def close(self) -> None:
         """Log out; never raises."""
-        self._found = None
-        await self._wire.close()
+        await self._unit.close()
 
     async def identify(self) -> Identified:
         """Read who it is now: another unit behind the same address shows."""
-        return identified(await read_again(self._wire, self._known("identify").path, self.device))
+        return await self._unit.identify()
+
+    async def sensors(self) -> Sequence[Sensor]:
+        """Every sensor of the shelf; those of a supply are its own."""
+        return await self._unit.sensors()
 
     async def parts(self) -> Sequence[Part]:
-        """One part a bay, empty ones included."""
-        self._known("list its parts")
-        found = await self._wire.gather(self._supplies.values())
-        return tuple(part_of(name, "psu", found[path]) for name, path in self._supplies.items())
+        """One part a bay, empty ones included, then its mains and branches."""
+        self._unit.known("list its parts")
+        found = await self._unit.wire.gather((*self._supplies.values(), *(each.path for each in self._circuits)))
+        bays = tuple(part_of(name, "psu", found[path]) for name, path in self._supplies.items())
+        return (*bays, *circuit_parts(self._circuits, found))
 
     async def firmware(self) -> Sequence[Firmware]:
         """The shelf's own as `controller`, and one component a supply that is there."""
-        shelf = await read_again(self._wire, self._known("read its firmware").path, self.device)
-        found = await self._wire.gather(self._supplies.values())
+        shelf = await self._unit.firmware("controller")
+        found = await self._unit.wire.gather(self._supplies.values())
         present = [(name, each) for name, path in self._supplies.items() if (each := found[path]) and is_present(each)]
-        versions = [Firmware(name, text(each, "FirmwareVersion")) for name, each in present]
-        return (Firmware("controller", text(shelf, "FirmwareVersion")), *versions)
+        return (shelf, *(Firmware(name, text(each, "FirmwareVersion")) for name, each in present))
 
     async def supplies(self) -> Sequence[Supply]:
         """Every bay; what is not metered is None."""
-        self._known("read its supplies")
-        found = await self._read()
-        at = self._connection.now()
+        self._unit.known("read its supplies")
+        found = await self._unit.read(self._plan)
+        at = self._unit.now()
         return tuple(self._supply(name, found, at) for name in self._supplies)
 
     async def input_power(self) -> Reading:
         """The sum over the supplies that are there, W; spoilt as a whole by one that cannot be read."""
-        self._known("read its input power")
-        found = await self._read()
-        at = self._connection.now()
+        self._unit.known("read its input power")
+        found = await self._unit.read(self._plan)
+        at = self._unit.now()
         there = [name for name in self._supplies if self._is_there(name, found)]
-        readings = [self._reading("supply.input.power", name, found, at) for name in there]
-        spoilt = next((each for each in readings if not each.usable), None)
-        if spoilt is not None or not readings:
-            return spoilt or missing(Unit.WATT, at)
-        return Reading(sum(each.number for each in readings), Unit.WATT, min(each.at for each in readings))
+        return total([self._reading("supply.input.power", name, found, at) for name in there], Unit.WATT, at)
 
     def channels(self) -> Sequence[Channel]:
         return (
@@ -135,9 +134,9 @@ class RedfishShelf:
         )
 
     async def sample(self) -> Sequence[Sample]:
-        self._known("sample")
-        found = await self._read()
-        at = self._connection.now()
+        self._unit.known("sample")
+        found = await self._unit.read(self._plan)
+        at = self._unit.now()
         return tuple(
             Sample(
                 channel,
@@ -172,13 +171,13 @@ class RedfishShelf:
         resource = found.get(self._supplies[name])
         if resource is not None and (not is_present(resource) or meter is None):
             return missing(unit, at, Quality.ABSENT)
-        return missing(unit, at) if meter is None else read_meter(meter, found, at, self._service.max_age)
+        return missing(unit, at) if meter is None else self._unit.metered(meter, found, at)
 
     def _bus(self, found: Mapping[str, Json | None], at: datetime) -> Reading:
         """The bus as its circuit meters it, else the median over the supplies that are fed."""
         own = self._meters.get(("bus.voltage", ""))
         if own is not None:
-            return read_meter(own, found, at, self._service.max_age)
+            return self._unit.metered(own, found, at)
         inputs = {name: text(found.get(path) or {}, "LineInputStatus") for name, path in self._supplies.items()}
         fed = [name for name, status in inputs.items() if _FED.get(status)]
         rails = [self._reading("supply.output.voltage", name, found, at) for name in fed]
@@ -193,42 +192,31 @@ class RedfishShelf:
     async def _find_supplies(self, found: Equipment) -> dict[str, Json]:
         paths: dict[str, Json] = {}
         for path, chassis in found.chassis.items():
-            subsystem = await read_or_nothing(self._wire, link(chassis, "PowerSubsystem"))
+            subsystem = await read_or_nothing(self._unit.wire, link(chassis, "PowerSubsystem"))
             if not link(subsystem, "PowerSupplies"):
                 # The link leads elsewhere or nowhere; DSP2046 fixes where a PowerSubsystem is.
-                subsystem = await read_or_nothing(self._wire, f"{path}/PowerSubsystem")
-            paths |= await member_paths(self._wire, link(subsystem, "PowerSupplies"), self.device)
+                subsystem = await read_or_nothing(self._unit.wire, f"{path}/PowerSubsystem")
+            paths |= await member_paths(self._unit.wire, link(subsystem, "PowerSupplies"), self.device)
             for group in entries(subsystem.get("PowerSupplyRedundancy")):
                 paths |= {each: {} for each in links(group, "RedundancyGroup") if each not in paths}
-        read = await self._wire.gather(paths)
+        read = await self._unit.wire.gather(paths)
         return {path: resource for path, resource in read.items() if resource is not None}
 
-    async def _find_meters(self, found: Equipment, supplies: Mapping[str, Json]) -> None:
+    async def _find_meters(self, supplies: Mapping[str, Json], metrics: Mapping[str, Json | None]) -> None:
         meters: dict[tuple[str, str], Meter | None] = {}
-        metrics = {name: link(supplies[path], "Metrics") for name, path in self._supplies.items()}
-        read = await self._wire.gather(path for path in metrics.values() if path)
-        for name, path in metrics.items():
-            said, supply = read.get(path) or {}, supplies[self._supplies[name]]
+        for name, owner in self._supplies.items():
+            path = link(supplies[owner], "Metrics")
+            said = metrics.get(path) or {}
             for quantity, (word, unit) in _METERED.items():
                 meters[quantity, name] = meter_of(path, said, (word,), unit)
-            rail = _bus_rail(supply, said)
+            rail = _bus_rail(supplies[owner], said)
             if rail is not None:
                 for quantity, (word, unit) in _RAILS.items():
                     meters[quantity, name] = meter_of(path, said, (word, rail), unit)
-        circuits = await read_members(self._wire, link(found.resource, "Branches"), self.device)
-        buses = [path for path, each in circuits.items() if text(each, "CircuitType") == "Bus"]
+        buses = [each for each in self._circuits if text(each.resource, "CircuitType") == "Bus"]
         if len(buses) == 1:
-            meters["bus.voltage", ""] = meter_of(buses[0], circuits[buses[0]], ("Voltage",), Unit.VOLT)
-        settled = await settle(self._wire, meters.values())
-        self._meters = {key: settled[meter] for key, meter in meters.items() if meter is not None}
-
-    async def _read(self) -> dict[str, Json | None]:
-        return await carry_out(self._wire, self._plan, self.device, self._wire.timeout)
-
-    def _known(self, attempt: str) -> Equipment:
-        if self._found is None:
-            raise Unreachable(self.device, attempt, "the device is not open", "Open the device first.")
-        return self._found
+            meters["bus.voltage", ""] = meter_of(buses[0].path, buses[0].resource, ("Voltage",), Unit.VOLT)
+        self._meters = await self._unit.settle(meters)
 
 
 def _bus_rail(supply: Json, metrics: Json) -> int | None:

@@ -1,6 +1,7 @@
 """Collections of resources: their members page by page, read in full by `$expand` where the service offers it.
 
-Members may come as links, expanded though nobody asked (a recorded Liteon shelf), twice, or not at all (null).
+Members may come as links, expanded though nobody asked (a recorded Liteon shelf), twice, or not at all (null). Two
+bodies under one path (DMTF's own CDU has them) are none: what stands there is read by itself.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 from drivers.resources.values import Json, entries, link, section
 from drivers.transports.redfish import RedfishWire
-from harness.errors import Misbehaved
+from harness.errors import Misbehaved, Unsupported
 
 ROOT = "/redfish/v1/"
 MAX_PAGES = 200
@@ -25,6 +26,8 @@ class Collection:
     path: str
     chassis: str
     members: Mapping[str, Json]
+    expanded: frozenset[str] = frozenset()
+    """The members that `$expand` gave."""
 
 
 def can_expand(root: Json) -> bool:
@@ -47,7 +50,7 @@ async def member_paths(wire: RedfishWire, path: str, device: str, query: str = "
         resource = await wire.find(page)
         if resource is None:
             break
-        found.update({link(each): each for each in entries(resource.get("Members")) if link(each)})
+        _add(found, resource)
         following = resource.get("Members@odata.nextLink")
         page = following if isinstance(following, str) else ""
     return found
@@ -59,22 +62,59 @@ async def read_members(wire: RedfishWire, path: str, device: str) -> dict[str, J
     return {member: resource for member, resource in found.items() if resource is not None}
 
 
+async def read_each(wire: RedfishWire, wanted: Mapping[str, str], device: str) -> dict[str, dict[str, Json]]:
+    """The members of many collections at once: owner to what is behind its path, which may be empty or lead nowhere."""
+    first = await wire.gather(path for path in wanted.values() if path)
+    listed: dict[str, dict[str, Json]] = {}
+    for owner, path in wanted.items():
+        page = first.get(path) or {}
+        more = isinstance(page.get("Members@odata.nextLink"), str)
+        listed[owner] = await member_paths(wire, path, device) if more else _add({}, page)
+    found = await wire.gather(member for members in listed.values() for member in members)
+    return {
+        owner: {member: body for member in members if (body := found[member]) is not None}
+        for owner, members in listed.items()
+    }
+
+
 async def read_collections(
     wire: RedfishWire, wanted: Mapping[str, str], device: str, expands: bool
 ) -> tuple[Collection, ...]:
-    """Collections by the resource that links to them, members read in full; empty ones are left out."""
+    """Collections by the resource that links to them, members read in full; empty ones are left out.
+
+    Which members there are is what the plain collection says: an expanded one may give a member under another's path.
+    """
     found: list[Collection] = []
     for owner, path in wanted.items():
-        listed = await member_paths(wire, path, device, EXPAND if expands and path else "")
-        bare = [member for member, said in listed.items() if len(said) <= 1]
-        read = await wire.gather(bare)
-        members = {member: read.get(member, said) for member, said in listed.items()}
-        full = {member: resource for member, resource in members.items() if resource is not None}
-        if full and path not in {each.path for each in found}:
-            found.append(Collection(path, owner, full))
+        listed = await member_paths(wire, path, device)
+        full = await _expanded(wire, path, device) if expands and len(listed) > 1 else {}
+        told = {member: full.get(member, said) for member, said in listed.items()}
+        read = await wire.gather(member for member, said in told.items() if len(said) <= 1)
+        members = {member: read.get(member, said) for member, said in told.items()}
+        there = {member: resource for member, resource in members.items() if resource is not None}
+        if there and path not in {each.path for each in found}:
+            given = frozenset(member for member in there if len(full.get(member, {})) > 1)
+            found.append(Collection(path, owner, there, given))
     return tuple(found)
 
 
 async def read_or_nothing(wire: RedfishWire, path: str) -> Json:
     """The resource at `path`; an empty one where there is no path or nothing behind it."""
     return (await wire.find(path) or {}) if path else {}
+
+
+async def _expanded(wire: RedfishWire, path: str, device: str) -> dict[str, Json]:
+    """An expanded collection; nothing where the service offers `$expand` and then does not do it."""
+    try:
+        return await member_paths(wire, path, device, EXPAND)
+    except (Misbehaved, Unsupported):
+        return {}
+
+
+def _add(found: dict[str, Json], page: Json) -> dict[str, Json]:
+    """Add the members of a page; a path under which two bodies come is left as a bare link."""
+    for each in entries(page.get("Members")):
+        path = link(each)
+        if path:
+            found[path] = each if found.get(path, each) == each else {"@odata.id": path}
+    return found

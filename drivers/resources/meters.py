@@ -6,14 +6,14 @@ has a state and a time stamp, so it is what counts. DMTF's own mock-ups show exc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from drivers.resources.values import Json, missing, sensor_reading
 from drivers.transports.redfish import RedfishWire
-from harness.quantities import Reading, Unit
+from harness.quantities import Quality, Reading, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,14 @@ def read_meter(meter: Meter, found: Mapping[str, Json | None], now: datetime, ma
     excerpt, _ = _dig(resource, meter.names)
     said = excerpt if isinstance(excerpt, Mapping) else {"Reading": excerpt}
     return sensor_reading({**said, "Status": resource.get("Status")}, meter.unit, now, max_age)
+
+
+def total(readings: Sequence[Reading], unit: Unit, now: datetime) -> Reading:
+    """The sum of readings, as old as the oldest of them; one that is not usable spoils it, none is ABSENT."""
+    spoilt = next((each for each in readings if not each.usable), None)
+    if spoilt is not None or not readings:
+        return spoilt or missing(unit, now, Quality.ABSENT)
+    return Reading(sum(each.number for each in readings), unit, min(each.at for each in readings))
 
 
 def _dig(resource: Json, names: tuple[str | int, ...]) -> tuple[Any, bool]:

@@ -19,6 +19,9 @@ RELIED_ON = (
 )  # fmt: skip
 """What we read of a member; a known BMC drops required properties when it expands (nv-redfish, quirks of AMI GB300)."""
 
+_FIXED = ("@odata.id", "Id", "ReadingType", "ReadingUnits")
+"""What a member keeps from one moment to the next; DMTF's own power shelf has sensors that bear another one's path."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
@@ -45,7 +48,7 @@ async def plan_reads(
     wanted = wanted - {path for sensors in reported.values() for path in sensors}
     expanded: dict[str, tuple[str, ...]] = {}
     for each in collections:
-        members = tuple(sorted(wanted & set(each.members)))
+        members = tuple(sorted(wanted & each.expanded))
         if expands and each.path and len(members) > 1 and await _is_faithful(wire, each, members):
             expanded[each.path] = members
     covered = {path for members in expanded.values() for path in members}
@@ -131,6 +134,8 @@ def _says_as_much(expanded: Json, single: Json | None) -> bool:
     if single is None:
         return False
     if section(expanded, "Status").get("State") != section(single, "Status").get("State"):
+        return False
+    if any(expanded.get(name) != single.get(name) for name in _FIXED):
         return False
     return all(
         type(expanded.get(name)) is type(single.get(name)) or _both_numbers(expanded.get(name), single.get(name))

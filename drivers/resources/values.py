@@ -21,6 +21,8 @@ STALE = "#stale"
 UNSET_CLOCK = timedelta(days=366)
 """A BMC whose clock was never set stamps its values 1970: that says nothing about their age."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PLACEHOLDER = re.compile(r"\$[A-Z_]+|0x0{8,}")
+"""What stands where nobody filled anything in: `$CHASSIS_PART_NUMBER`, a serial of noughts (a recorded GB300 tray)."""
 NOTHING = frozenset({"", "N/A", "NA", "NONE", "NULL", "UNKNOWN", "TO BE FILLED BY O.E.M."})
 
 # ReadingUnits are UCUM codes (DSP2046, Sensor 1.12); RPM is written both ways.
@@ -44,6 +46,30 @@ _UNITS: Mapping[str, tuple[Unit, float]] = {
     "{rev}/min": (Unit.RPM, 1.0),
     "%": (Unit.PERCENT, 1.0),
     "kW.h": (Unit.KILOWATT_HOUR, 1.0),
+    "W.h": (Unit.KILOWATT_HOUR, 0.001),
+    "J": (Unit.KILOWATT_HOUR, 1 / 3.6e6),
+    "kJ": (Unit.KILOWATT_HOUR, 1 / 3600.0),
+}
+# What a sensor of each ReadingType is given in here; None where no unit of ours measures it (DSP2046, Sensor 1.12).
+_TYPES: Mapping[str, Unit | None] = {
+    "Temperature": Unit.CELSIUS,
+    "Humidity": Unit.PERCENT,
+    "Percent": Unit.PERCENT,
+    "Power": Unit.WATT,
+    "Heat": Unit.WATT,
+    "EnergykWh": Unit.KILOWATT_HOUR,
+    "EnergyWh": Unit.KILOWATT_HOUR,
+    "EnergyJoules": Unit.KILOWATT_HOUR,
+    "Voltage": Unit.VOLT,
+    "Current": Unit.AMPERE,
+    "Frequency": Unit.HERTZ,
+    "Rotational": Unit.RPM,
+    "Pressure": Unit.KILOPASCAL,
+    "PressurePa": Unit.KILOPASCAL,
+    "PressurekPa": Unit.KILOPASCAL,
+    "LiquidFlow": Unit.LITRE_PER_MINUTE,
+    "LiquidFlowLPM": Unit.LITRE_PER_MINUTE,
+    "Altitude": None,
 }
 
 
@@ -53,7 +79,7 @@ def text(resource: Json, name: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return ""
     stripped = str(value).strip()
-    return "" if stripped.upper() in NOTHING else stripped
+    return "" if stripped.upper() in NOTHING or PLACEHOLDER.fullmatch(stripped) else stripped
 
 
 def section(resource: Json, *names: str) -> Json:
@@ -146,6 +172,20 @@ def sensor_reading(sensor: Json, unit: Unit, now: datetime, max_age: float) -> R
         return missing(unit, at)
     old = sensor.get(STALE) is True or (stamp is not None and abs((now - stamp).total_seconds()) > max_age)
     return Reading(value * factor, unit, at, Quality.STALE if old else Quality.GOOD)
+
+
+def unit_of(sensor: Json) -> tuple[Unit, float, bool]:
+    """The unit in which a sensor is read here, the factor to it, and whether its type and its unit can both be true.
+
+    A sensor that states no unit has that of its type. One whose unit nobody knows, or is not of its type, contradicts
+    itself: its value says nothing (DMTF's PDU gives energies in kW and temperatures in C, which is coulomb).
+    """
+    kind, stated = text(sensor, "ReadingType"), text(sensor, "ReadingUnits")
+    typed = _TYPES.get(kind)
+    if stated not in _UNITS:
+        return typed or Unit.RATIO, 1.0, not stated and typed is not None
+    unit, factor = _UNITS[stated]
+    return unit, factor, kind not in _TYPES or unit is typed
 
 
 def natural(word: str) -> tuple[tuple[int, int, str], ...]:

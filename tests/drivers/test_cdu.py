@@ -246,3 +246,17 @@ def test_a_wrong_profile_or_option_is_told_before_the_first_contact() -> None:
         connect(connection(502, family="orv3-rpu2"))
     with pytest.raises(DefinitionError, match="did you mean 'pumps'"):
         connect(connection(502, pump=2))
+
+
+def test_what_cannot_be_true_is_bad_and_said_and_a_limit_is_something_else() -> None:
+    async def question(cdu: Cdu, peer: Registers) -> None:
+        peer.registers[36865] = 3500  # tenths taken for hundredths: 350 degC
+        loop = await cdu.coolant()
+        assert loop.supply_temperature.quality is Quality.BAD
+        assert loop.return_temperature.quality is Quality.GOOD
+        assert cdu.doubts() == ("coolant.supply.temperature: 350 degC from register 36865 lies outside of -20 … 120",)
+        peer.registers[36865] = 350
+        assert (await cdu.coolant()).supply_temperature.usable
+        assert cdu.doubts() == ()
+
+    use(pumping_unit(), question)

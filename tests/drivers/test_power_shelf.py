@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from drivers.power_shelf import connect as connect_any
-from drivers.power_shelf.registers import PowerShelf
 from drivers.power_shelf.registers import connect_registers as connect
+from drivers.power_shelf.shelf import PowerShelf
 from harness.capabilities import FirmwareInventory, Identity, Inventory, PowerInlet, PowerSupplies, Telemetry
 from harness.connection import Connection, Driver, Option
 from harness.controls import BusQuality
@@ -58,6 +58,7 @@ def connection(address: str, units: Option = "200,201,202") -> Connection:
 def use(line: Line, question: Callable[[PowerShelf], Awaitable[T]]) -> T:
     async def run() -> T:
         shelf = connect(connection(line.address()))
+        assert isinstance(shelf, PowerShelf)
         try:
             await shelf.open()
             return await question(shelf)
@@ -170,13 +171,28 @@ def test_without_any_input_the_bus_is_unknown(shelf: Line) -> None:
     use(shelf, question)
 
 
-def test_an_output_voltage_beyond_belief_is_bad(shelf: Line) -> None:
+def test_an_output_voltage_beyond_belief_is_bad_and_said(shelf: Line) -> None:
     for unit in UNITS:
         shelf.units[unit][79] = 0xFFFF  # 64 V: a wrong scale or a wrong map
 
     async def question(driver: PowerShelf) -> None:
+        assert driver.doubts() == ()
         bus = next(each.reading for each in await driver.sample() if each.channel.quantity == "bus.voltage")
         assert bus.quality is Quality.BAD
+        assert driver.doubts()[0] == ("psu-1: supply.output.voltage: 63.999 V from register 79 lies outside of 0 … 60")
+
+    use(shelf, question)
+
+
+def test_a_scale_that_is_wrong_by_two_is_doubted_though_every_value_is_plausible(shelf: Line) -> None:
+    shelf.units[201][80] = int(24.25 * 64)
+
+    async def question(driver: PowerShelf) -> None:
+        await driver.supplies()
+        assert driver.doubts() == ("psu-2: supply.output.power: 2425 W, but 50 V and 24.25 A make 1212 W",)
+        shelf.units[201][80] = int(48.5 * 64)
+        await driver.sample()
+        assert driver.doubts() == ()
 
     use(shelf, question)
 

@@ -49,6 +49,8 @@ points:
   coolant.flow: {register: 1, format: u16, scale: 0.1, unit: L/min, source: map}
 """
 
+SHIPPED = profiles()
+
 
 def parse(text: str, required: tuple[str, ...] = ("input.power", "outlet.state")) -> SnmpProfile:
     return parse_profile(text, "a-pdu.yaml", SnmpProfile, driver="pdu", required=required, optional=("outlet.power",))
@@ -66,7 +68,7 @@ def test_a_good_profile_is_read() -> None:
 
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_profile_that_ships_is_sound(path: Path) -> None:
-    shipped = profiles()[path.stem]
+    shipped = SHIPPED[path.stem]
     quantities = {quantity(name) for name in shipped.points}
     profile = load_profile(path.stem, type(shipped), driver=shipped.driver, required=quantities)
     named = {point.source for point in profile.points.values()}
@@ -113,6 +115,10 @@ def test_a_wrong_profile_is_told_by_line_and_path(old: str, new: str, line: int,
         ("register: 1, format: u16", "register: 65535, words: 2, format: u32", "beyond register 65535"),
         ("register: 1", "regster: 1", "did you mean 'register'?"),
         ("scale: 0.1", "scale: .nan", "finite"),
+        ("scale: 0.1", "plausible: [400, 0]", "`plausible` is [lowest, highest]"),
+        ("scale: 0.1", "plausible: [0]", "plausible"),
+        ("format: u16", "format: string, plausible: [0, 1]", "`plausible` belongs to a number"),
+        ("block: 60", "block: 60\nplaces: [[0, 300]]", "less than or equal to 255"),
     ],
 )
 def test_a_wrong_register_is_told(old: str, new: str, words: str) -> None:
@@ -204,7 +210,7 @@ def test_a_profile_that_cannot_be_built_on_is_told(tmp_path: Path, base: str) ->
 
 
 def test_profiles_say_how_their_devices_are_recognised() -> None:
-    found = profiles()
+    found = SHIPPED
     assert set(found) == {path.stem for path in PROFILES.glob("*.yaml")}
     for name, profile in found.items():
         if isinstance(profile, SnmpProfile) and name != "standard-switch":

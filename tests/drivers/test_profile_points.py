@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.points import Block, decode, good, number, parts_of, plan_blocks, state, text, words_of
+from drivers.points import Block, decode, doubt, good, number, parts_of, plan_blocks, state, text, words_of
 from drivers.profile import RegisterPoint, SnmpPoint
 from harness.quantities import Quality, Unit
 
@@ -39,8 +39,8 @@ def snmp(**given: Any) -> SnmpPoint:
         (register(format="u32", words=2, word_order="little"), [2, 1], 65538.0),
         (register(format="float", words=2), [0x4248, 0], 50.0),
         (register(absent=[0xFFFF]), [0xFFFF], None),
-        (register(maximum=60), [61], None),
-        (register(minimum=1), [0], None),
+        (register(plausible=[0, 60]), [61], None),
+        (register(plausible=[1, 60]), [0], None),
         (register(format="float", words=2), [0x7FC0, 0], None),
         (register(format="string", words=2), [0x4142, 0x4300], "ABC"),
         (register(format="string", words=2), [0, 0], ""),
@@ -123,3 +123,21 @@ def test_text_of_any_octets_is_text(raw: bytes) -> None:
 def test_what_is_not_finite_is_bad() -> None:
     assert good(math.inf, Unit.WATT, AT).quality is Quality.BAD
     assert good(1.0, Unit.WATT, AT).quality is Quality.GOOD
+
+
+@given(st.integers(0, 0xFFFF))
+def test_a_number_is_believed_or_doubted_or_not_there(raw: int) -> None:
+    point = register(scale=0.1, plausible=[0, 400], absent=[0xFFFF])
+    value, why = decode(point, [raw]), doubt("coolant.flow", point, [raw])
+    if raw == 0xFFFF:
+        assert (value, why) == (None, "")
+    elif raw <= 4000:
+        assert (value, why) == (pytest.approx(raw / 10), "")
+    else:
+        assert value is None
+        assert why == f"coolant.flow: {raw / 10:g} W from register 0 lies outside of 0 … 400"
+
+
+def test_a_number_of_an_agent_has_a_plausible_range_too() -> None:
+    point = snmp(plausible=[0, 100])
+    assert [number(point, raw) for raw in (-1, 0, 100, 101)] == [None, 0.0, 100.0, None]

@@ -24,7 +24,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from drivers.bmc import connect as connect_tray
-from drivers.bmc.tray import ComputeTray
 from harness.connection import Connection, Option, Secret
 
 CAPTURES = Path(__file__).parents[4] / "shared" / "captures" / "redfish"
@@ -317,19 +316,25 @@ def tree() -> Mockup:
 
 @pytest.fixture
 def run(serve: Serve, reach: Connect) -> Run:
-    """Runs a scenario with an open tray on a mock-up."""
+    """Runs a scenario with an open driver on a mock-up, that of a tray unless `connect` says another."""
 
     def scenario_on(
-        mockup: Mockup, scenario: Callable[[ComputeTray], Any], now: datetime = NOW, **options: Any
+        mockup: Mockup,
+        scenario: Callable[[Any], Any],
+        now: datetime = NOW,
+        *,
+        connect: Callable[[Connection], Any] = connect_tray,
+        device: str = "tray-01",
+        **options: Any,
     ) -> None:
         async def all_of_it() -> None:
             async with serve(mockup):
-                tray = connect_tray(reach(mockup, "tray-01", now, change_timeout=0.4, **options))
+                driver = connect(reach(mockup, device, now, **{"change_timeout": 0.4, **options}))
                 try:
-                    await tray.open()
-                    await scenario(tray)
+                    await driver.open()
+                    await scenario(driver)
                 finally:
-                    await tray.close()
+                    await driver.close()
 
         asyncio.run(all_of_it())
 
