@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from drivers.points import text
 from drivers.transports.snmp import Oid, Value
+from harness.quantities import Unit
 
 Table = Mapping[Oid, Value]
 _CHASSIS = 3
@@ -18,6 +20,19 @@ _EMPTY: Table = {}
 _FAN, _MODULE, _PORT = 7, 9, 10
 VOLTS_AC, AMPERES, WATTS, CELSIUS, RPM, DBM = 3, 5, 6, 8, 10, 14
 """EntitySensorDataType; dBm is Cisco's own addition (CISCO-ENTITY-SENSOR-MIB)."""
+_KINDS = {
+    3: ("voltage", Unit.VOLT),
+    4: ("voltage", Unit.VOLT),
+    5: ("current", Unit.AMPERE),
+    6: ("power", Unit.WATT),
+    7: ("frequency", Unit.HERTZ),
+    8: ("temperature", Unit.CELSIUS),
+    9: ("humidity", Unit.PERCENT),
+    10: ("speed", Unit.RPM),
+    14: ("power", Unit.DECIBEL_MILLIWATT),
+}
+_UNKNOWN = ("unknown", Unit.RATIO)
+"""Other types; SONiC gives its fans' speeds as unknown, some in percent and some in rpm."""
 _NOTHING_SAID = ("", "na", "n/a", "none", "default", "unknown", "not specified")
 """What agents write where there is nothing to write."""
 
@@ -31,6 +46,18 @@ class Sensor:
     name: str
     value: float | None
     broken: bool
+    factor: float = math.nan
+    """By what the number in the table is multiplied; NaN where the switch does not say."""
+
+    @property
+    def quantity(self) -> str:
+        """What it measures, in a word."""
+        return _KINDS.get(self.kind, _UNKNOWN)[0]
+
+    @property
+    def unit(self) -> Unit:
+        """The base unit of its type."""
+        return _KINDS.get(self.kind, _UNKNOWN)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +101,7 @@ class Fan:
     name: str
     entity: Entity
     works: bool | None
+    sensors: tuple[Sensor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +175,7 @@ def fans(
             turns: bool | None = False
         else:
             turns = True if said or speeds or own == _OK else None
-        found.append(Fan(f"fan-{order}", _entity(entities, index), turns))
+        found.append(Fan(f"fan-{order}", _entity(entities, index), turns, held))
     return tuple(found)
 
 
@@ -202,7 +230,19 @@ def _sensor(entities: Mapping[str, Table], sensors: Mapping[str, Table], index: 
     kind = _number(sensors["type"].get(index))
     name = " ".join(text(entities.get(column, _EMPTY).get(index)) for column in ("name", "description"))
     cells = {column: table.get(index) for column, table in sensors.items()}
-    return Sensor(index[0], kind, name, measured(cells), cells.get("status") == _NONOPERATIONAL)
+    scale, precision = cells.get("scale"), cells.get("precision")
+    factor = scaled(1, scale, precision) if isinstance(scale, int) and isinstance(precision, int) else math.nan
+    return Sensor(index[0], kind, name, measured(cells), cells.get("status") == _NONOPERATIONAL, factor)
+
+
+def every_sensor(entities: Mapping[str, Table], sensors: Mapping[str, Table]) -> tuple[Sensor, ...]:
+    """Every sensor in the switch's order, called by entPhysicalName, or by its description where it has none."""
+    found = []
+    for index in sorted(sensors.get("type", _EMPTY)):
+        if len(index) == 1:
+            called = (text(entities.get(column, _EMPTY).get(index)) for column in ("name", "description"))
+            found.append(replace(_sensor(entities, sensors, index), name=next(filter(None, called), "")))
+    return tuple(found)
 
 
 def _entity(entities: Mapping[str, Table], index: int) -> Entity:

@@ -6,14 +6,14 @@ stands beside it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from drivers.families import check_family, connect_family
 from drivers.points import bad, oid_of, reading_of, sample, state, text, worded
-from drivers.profile import SnmpPoint, SnmpProfile, load_profile, part, quantity
-from drivers.transports.snmp import Oid, SnmpLink, Value, check_snmp_options, connect_snmp
+from drivers.profile import SnmpPoint, SnmpProfile, part, quantity
+from drivers.transports.snmp import Oid, SnmpLink, Value
 from harness.capabilities import Coolant, Firmware, Identified, Leak, LeakState, Pump
 from harness.connection import Connection
 from harness.errors import Misbehaved, Unsupported
@@ -48,12 +48,7 @@ class Variable:
 
 def connect(connection: Connection) -> LiquidCooling:
     """A liquid cooling package by its profile (`rittal-lcp`); touches no network. Raises DefinitionError."""
-    check_snmp_options(connection)
-    name = connection.profile or "rittal-lcp"
-    profile = load_profile(name, SnmpProfile, driver="cdu", required=_REQUIRED, optional=_OPTIONAL)
-    link = connect_snmp(
-        connection, repetitions=profile.repetitions, block=profile.block, concurrency=profile.concurrency
-    )
+    profile, link = connect_family(connection, "rittal-lcp", driver="cdu", required=_REQUIRED, optional=_OPTIONAL)
     return LiquidCooling(connection, profile, link)
 
 
@@ -144,17 +139,7 @@ class LiquidCooling:
 
     async def _recognise(self) -> None:
         found = await self._link.get(_SYSTEM)
-        description, kind = text(found[_SYSTEM[0]]), found[_SYSTEM[1]]
-        wanted = oid_of(self._profile.enterprise) if self._profile.enterprise else ()
-        ours = isinstance(kind, tuple) and kind[: len(wanted)] == wanted
-        if not ours or not re.search(self._profile.description, description):
-            seen = f"sysObjectID {'.'.join(map(str, kind))}" if isinstance(kind, tuple) else "no sysObjectID"
-            raise Misbehaved(
-                self.device,
-                f"recognise it as {self._profile.title}",
-                f"{seen}, {description!r}",
-                "Check address and profile of this device in the bay file",
-            )
+        check_family(self.device, self._profile, text(found[_SYSTEM[0]]), found[_SYSTEM[1]])
 
     def _variable(
         self,

@@ -1,4 +1,4 @@
-"""LLDP neighbours out of the tables of LLDP-MIB (IEEE 802.1AB-2005). Pure; no I/O.
+"""LLDP neighbours out of the tables of LLDP-MIB (IEEE 802.1AB-2005) and LLDP-V2-MIB (802.1AB-2016). Pure; no I/O.
 
 What real switches do to these tables (recorded walks): the first index, timeMark, changes all the time; localPortNum is
 the ifIndex on most switches and something else on others; addresses come as six octets or as text in three spellings;
@@ -85,6 +85,23 @@ def neighbours(remote: Mapping[str, Table], local: Mapping[str, Table], ports: I
         if len(index) == 3:
             latest[index[1], index[2]] = index  # timeMark, localPortNum, remIndex: sorted, so the latest one stays
     found = [_neighbour(remote, index, own_port(port, local, ports)) for (port, _), index in latest.items()]
+    return tuple(sorted(found, key=lambda each: (natural(each.port), each.system, each.remote_port)))
+
+
+def neighbours_v2(remote: Mapping[str, Table], local: Mapping[str, Table], ports: Interfaces) -> tuple[Neighbour, ...]:
+    """Every neighbour of lldpV2RemTable, ordered by port; its rows count ports by ifIndex.
+
+    The index is timeMark, ifIndex, destination address, remIndex: a neighbour that speaks to two of the three group
+    addresses of 802.1AB (7.1) has a row for each, and is one neighbour.
+    """
+    latest: dict[tuple[int, int, int], Oid] = {}
+    for index in sorted({index for table in remote.values() for index in table}):
+        if len(index) == 4:
+            latest[index[1], index[2], index[3]] = index
+    found = {
+        _neighbour(remote, index, ports.names.get(port) or own_port(port, local, ports))
+        for (port, _, _), index in latest.items()
+    }
     return tuple(sorted(found, key=lambda each: (natural(each.port), each.system, each.remote_port)))
 
 

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from drivers.entity import CELSIUS, DBM, WATTS, Table, scaled
 from drivers.points import text
 from drivers.transports.snmp import Oid, Value
+from harness import sensors
 from harness.quantities import Reading, Unit
 
 RX, TX, TEMPERATURE = "port.optic.rx_power", "port.optic.tx_power", "port.optic.temperature"
 UNITS = {RX: Unit.DECIBEL_MILLIWATT, TX: Unit.DECIBEL_MILLIWATT, TEMPERATURE: Unit.CELSIUS}
+UNSCALED = 0
+"""A kind of sensor whose number stays as it is: a power supply's watts are no light."""
 DARK = -40.0
 """dBm; what no light reads as."""
 LEVELS = ("low_critical", "low_warning", "high_warning", "high_critical")
@@ -44,6 +47,16 @@ class Thresholds:
     low_warning: float | None = None
     high_warning: float | None = None
     high_critical: float | None = None
+
+    @property
+    def common(self) -> sensors.Thresholds:
+        """The same in the words that all devices' sensors have."""
+        return sensors.Thresholds(
+            lower_critical=self.low_critical,
+            lower_caution=self.low_warning,
+            upper_caution=self.high_warning,
+            upper_critical=self.high_critical,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +109,7 @@ def level(real: float, kind: int) -> float | None:
 
 def by_sensors(
     entities: Mapping[str, Table],
-    sensors: Mapping[str, Table],
+    cells: Mapping[str, Table],
     columns: Mapping[str, Oid],
     limits: Mapping[str, Table],
     names: Mapping[str, str],
@@ -106,18 +119,18 @@ def by_sensors(
     `columns` holds the OIDs of the columns `value` and `status`, `limits` the columns of vendors' thresholds, `names`
     what a port may be called in a sensor's name, to its ifName.
     """
-    return tuple(_sensors(entities, sensors, columns, limits, names))
+    return tuple(_optical(entities, cells, columns, limits, names))
 
 
-def _sensors(
+def _optical(
     entities: Mapping[str, Table],
-    sensors: Mapping[str, Table],
+    cells: Mapping[str, Table],
     columns: Mapping[str, Oid],
     limits: Mapping[str, Table],
     names: Mapping[str, str],
 ) -> Iterator[Diode]:
-    for index in sorted(sensors.get("type", _EMPTY)):
-        kind, scale, precision = (sensors.get(each, _EMPTY).get(index) for each in ("type", "scale", "precision"))
+    for index in sorted(cells.get("type", _EMPTY)):
+        kind, scale, precision = (cells.get(each, _EMPTY).get(index) for each in ("type", "scale", "precision"))
         if not (isinstance(kind, int) and isinstance(scale, int) and isinstance(precision, int)):
             continue
         for column in ("description", "name"):
@@ -125,7 +138,7 @@ def _sensors(
             if found is not None and kind in _KINDS[found[0]]:
                 quantity, port, lane = found
                 factor = scaled(1, scale, precision)
-                allowed = _thresholds(index, kind, factor, limits)
+                allowed = thresholds(index, kind, factor, limits)
                 value, status = (*columns["value"], *index), (*columns["status"], *index)
                 yield Diode(port, lane, quantity, value, status, kind, factor, allowed)
                 break
@@ -178,7 +191,7 @@ def by_interface(
     return tuple(found)
 
 
-def _thresholds(index: Oid, kind: int, factor: float, limits: Mapping[str, Table]) -> Thresholds:
+def thresholds(index: Oid, kind: int, factor: float, limits: Mapping[str, Table]) -> Thresholds:
     """Arista: one column a level, scaled as the value. Cisco: rows of severity, relation and value below the sensor."""
     levels: dict[str, float | None] = {}
     for name in LEVELS:
