@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
+from drivers.console import connect as connect_console
 from drivers.points import decode, oid_of, text
 from drivers.profile import ModbusProfile, SnmpProfile, profiles
 from drivers.resources.members import ROOT, member_paths, read_or_nothing
 from drivers.resources.values import link
-from drivers.transports.address import split_address, wrong
+from drivers.transports.address import split_address, suggest, wrong
 from drivers.transports.modbus import ModbusLink, connect_modbus
 from drivers.transports.redfish import RedfishWire
 from drivers.transports.snmp import Oid, SnmpLink, Value, connect_snmp
@@ -43,16 +45,30 @@ def candidates(connection: Connection) -> Asking:
 
     The network is not touched before it is called. Raises DefinitionError at once, and DeviceError when called.
     """
+    word, sign, _ = connection.address.partition("://")
+    if not sign or word not in _SCHEMES:
+        known = ", ".join(f"{each}://" for each in _SCHEMES)
+        text = (
+            f"{connection.address!r} does not say what to speak{suggest(word, _SCHEMES)}; it begins with one of {known}"
+        )
+        raise wrong(connection, "address", text)
     scheme = split_address(connection, _SCHEMES).scheme
     if scheme == "https":
         return partial(_ask_redfish, RedfishWire.of(connection), connection)
     if scheme == "snmp":
-        return partial(_ask_snmp, connect_snmp(connection, block=4), connection)
+        # pysnmp hears that a key is refused; gufo-snmp takes it for silence, and so it would be sent again.
+        patient = replace(connection, options={**connection.options, "fast": False})
+        return partial(_ask_snmp, connect_snmp(patient, block=4), connection)
     if scheme.startswith("modbus"):
         return partial(_ask_modbus, connect_modbus(connection), _units(connection), connection)
-    # A login prompt and a console say nothing about what is behind them: their drivers do.
-    only = Candidate("host" if scheme == "ssh" else "console", "", connection.options)
-    return partial(_sure, only)
+    # A login prompt and a console say nothing about what is behind them: their drivers do, and check what they need.
+    if scheme == "ssh":
+        from drivers.host import connect as connect_host
+
+        connect_host(connection)
+        return partial(_sure, Candidate("host", "", connection.options))
+    connect_console(connection)
+    return partial(_sure, Candidate("console", "", connection.options))
 
 
 async def _sure(only: Candidate) -> Sequence[Candidate]:
@@ -133,10 +149,13 @@ async def _ask_modbus(bus: ModbusLink, units: Sequence[int], connection: Connect
     try:
         for unit in units:
             try:
+                known = {name: each for name, each in profiles().items() if isinstance(each, ModbusProfile)}
+                # A unit is most likely of a family that has its number; registers alone do not tell all of them apart.
+                names = sorted(known, key=lambda name: not known[name].has_place(unit))
                 return [
-                    Candidate(profile.driver, name, _options(profile, units, connection.options))
-                    for name, profile in profiles().items()
-                    if isinstance(profile, ModbusProfile) and await _identifies(bus, unit, profile)
+                    Candidate(known[name].driver, name, _options(known[name], units, connection.options))
+                    for name in names
+                    if await _identifies(bus, unit, known[name])
                 ]
             except Unreachable as error:
                 silent = error

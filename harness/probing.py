@@ -12,13 +12,14 @@ from functools import partial
 from typing import TypeVar
 
 from harness import capabilities as abilities
-from harness import controls
+from harness import controls, physical, power, sensors
 from harness.capabilities import Identified, Identity, Telemetry
 from harness.connection import Candidate, Connection, Driver, Option
 from harness.each import each
-from harness.errors import DefinitionError, DeviceError, Refused, Unreachable
-from harness.quantities import Channel, Quality, Sample
+from harness.errors import DefinitionError, DeviceError, Problem, Refused, Unreachable
+from harness.quantities import Channel, Quality, Reading, Sample
 from harness.registry import build_driver, recogniser, tier_of
+from harness.sensors import Sensor, Sensors
 
 NOTHING_FITS = (
     "it answers, and no driver and profile of Rackproof fit what it says of itself. "
@@ -40,8 +41,9 @@ class Target:
 class Found:
     """What was found at one address. `driver` is empty where nothing was recognised; `problems` empty if all is well.
 
-    `capabilities` are the names of the protocols in `harness.capabilities` and `harness.controls`; `samples` one a
-    channel; `options` those that the driver needs.
+    `capabilities` are the names of the protocols in `harness.capabilities`, `controls`, `physical`, `power` and
+    `sensors`; `samples` one a channel; `sensors` all that the device lists beside them; `options` those that the driver
+    needs; `alternatives` the other drivers (`driver/profile`) that fit what the device says of itself.
     """
 
     target: Target
@@ -52,21 +54,38 @@ class Found:
     identity: Identified | None = None
     capabilities: tuple[str, ...] = ()
     samples: tuple[Sample, ...] = ()
+    sensors: tuple[Sensor, ...] = ()
+    alternatives: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
 
 Probe = Callable[[], Awaitable[Found]]
+Recognise = Callable[[], Awaitable[Sequence[Candidate]]]
 
 
 def probe(targets: Iterable[Target]) -> tuple[Found, ...]:
-    """Probe all targets side by side; raises DefinitionError before the first contact, and only then."""
-    return asyncio.run(_probe_all([_prepared(target) for target in targets]))
+    """Probe all targets side by side; raises DefinitionError, with all that is wrong, before the first contact only."""
+    prepared: list[tuple[Target, Probe]] = []
+    problems: list[Problem] = []
+    for target in targets:
+        try:
+            prepared.append(_prepared(target))
+        except DefinitionError as error:
+            problems += error.problems
+    if problems:
+        raise DefinitionError(problems)
+    return asyncio.run(_probe_all(prepared))
 
 
 def _prepared(target: Target) -> tuple[Target, Probe]:
     if target.driver:
         known = Candidate(target.driver, target.connection.profile, target.connection.options)
-        return target, partial(_study, target, known, build_driver(target.driver, target.connection))
+        driver = build_driver(target.driver, target.connection)
+        try:
+            recognise = recogniser(target.connection)
+        except DefinitionError:  # a driver from elsewhere has addresses of its own
+            return target, partial(_study, target, known, driver)
+        return target, partial(_check, target, known, driver, recognise)
     return target, partial(_find_out, target, recogniser(target.connection))
 
 
@@ -75,13 +94,37 @@ async def _probe_all(works: Sequence[tuple[Target, Probe]]) -> tuple[Found, ...]
     return tuple(result.value or Found(result.device[0], problems=(str(result.error),)) for result in results)
 
 
-async def _find_out(target: Target, recognise: Callable[[], Awaitable[Sequence[Candidate]]]) -> Found:
+async def _check(target: Target, known: Candidate, driver: Driver, recognise: Recognise) -> Found:
+    """Study the driver that was named, unless the device refuses or keeps silent when it is asked what it is.
+
+    That asking is built to try a secret once; what it finds is only held against the driver that was named.
+    """
+    try:
+        fitting = {candidate.driver for candidate in await recognise()}
+    except (Refused, Unreachable):
+        raise
+    except DeviceError:
+        fitting = set()
+    found = await _study(target, known, driver)
+    if not fitting or known.driver in fitting:
+        return found
+    doubt = (
+        f"{driver.device}: it is to be a {known.driver}, and calls itself a {' or '.join(sorted(fitting))}. "
+        "Make sure that the address is the right one"
+    )
+    return replace(found, problems=(*found.problems, doubt))
+
+
+async def _find_out(target: Target, recognise: Recognise) -> Found:
     """Ask the device what it is, then study it with the first driver that opens; raises Refused and Unreachable."""
     problems: list[str] = []
-    for candidate in await recognise():
+    fitting = await recognise()
+    for number, candidate in enumerate(fitting):
         connection = replace(target.connection, profile=candidate.profile, options=candidate.options)
         try:
-            return await _study(target, candidate, build_driver(candidate.driver, connection))
+            found = await _study(target, candidate, build_driver(candidate.driver, connection))
+            others = (f"{other.driver}/{other.profile or '-'}" for other in fitting[number + 1 :])
+            return replace(found, alternatives=tuple(others))
         except (Refused, Unreachable):
             raise
         except (DefinitionError, DeviceError) as error:
@@ -95,8 +138,12 @@ async def _study(target: Target, candidate: Candidate, driver: Driver) -> Found:
         await driver.open()
         identity, problems = await _asked(driver, Identity, lambda it: it.identify())
         samples: Sequence[Sample] | None = None
-        if not any(isinstance(problem, Refused) for problem in problems):
+        listed: Sequence[Sensor] | None = None
+        if not _is_refused(problems):
             samples, more = await _asked(driver, Telemetry, lambda it: it.sample())
+            problems += more
+        if not _is_refused(problems):
+            listed, more = await _asked(driver, Sensors, lambda it: it.sensors())
             problems += more
     finally:
         await driver.close()
@@ -114,8 +161,13 @@ async def _study(target: Target, candidate: Candidate, driver: Driver) -> Found:
         identity,
         _capabilities(driver),
         tuple(samples or ()),
-        (*texts, *_doubts(driver.device, samples or ())),
+        tuple(listed or ()),
+        problems=(*texts, *_doubts(driver.device, samples or ()), *_unhealthy(driver.device, listed or ())),
     )
+
+
+def _is_refused(problems: Sequence[DeviceError]) -> bool:
+    return any(isinstance(problem, Refused) for problem in problems)
 
 
 async def _asked(
@@ -135,8 +187,20 @@ def _doubts(device: str, samples: Sequence[Sample]) -> list[str]:
     doubtful = [sample.channel for sample in samples if _is_doubtful(sample)]
     if not doubtful:
         return []
-    some = ", ".join(_named(channel) for channel in doubtful[:3]) + (" …" if len(doubtful) > 3 else "")
+    some = _some([_named(channel) for channel in doubtful])
     return [f"{device}: {len(doubtful)} of {len(samples)} channels are bad or stale: {some}. Look at these sensors"]
+
+
+def _unhealthy(device: str, listed: Sequence[Sensor]) -> list[str]:
+    """One line about all fitted sensors that the device itself calls unhealthy."""
+    names = [sensor.name for sensor in listed if sensor.present and sensor.healthy is False]
+    if not names:
+        return []
+    return [f"{device}: it calls {len(names)} of {len(listed)} sensors unhealthy: {_some(names)}. Look at these parts"]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def _is_doubtful(sample: Sample) -> bool:
@@ -152,7 +216,7 @@ def _capabilities(driver: Driver) -> tuple[str, ...]:
     """The capability protocols that the driver satisfies, by name; `Telemetry` and its like before controls."""
     protocols = [
         kind
-        for module in (abilities, controls)
+        for module in (abilities, controls, physical, power, sensors)
         for kind in vars(module).values()
         if isinstance(kind, type) and kind.__module__ == module.__name__ and getattr(kind, "_is_protocol", False)
     ]
@@ -160,7 +224,12 @@ def _capabilities(driver: Driver) -> tuple[str, ...]:
 
 
 def described(found: Found) -> dict[str, object]:
-    """One device as plain data for JSON; the value of a reading that cannot be judged is null, never zero."""
+    """One device as plain data for JSON: its channels, then its sensors as `sensor[NAME]`.
+
+    The value of a reading that cannot be judged is null, never zero, and its quality says why.
+    """
+    readings = [(_named(sample.channel), sample.reading) for sample in found.samples]
+    readings += [(f"sensor[{sensor.name}]", sensor.reading) for sensor in found.sensors]
     return {
         "device": found.target.connection.device,
         "address": found.target.connection.address,
@@ -169,14 +238,19 @@ def described(found: Found) -> dict[str, object]:
         "tier": found.tier or None,
         "identity": asdict(found.identity) if found.identity else None,
         "capabilities": list(found.capabilities),
-        "readings": [
-            {
-                "name": _named(sample.channel),
-                "value": sample.reading.value if sample.reading.usable else None,
-                "unit": sample.channel.unit.value,
-                "at": sample.reading.at.isoformat(),
-            }
-            for sample in found.samples
-        ],
+        "alternatives": list(found.alternatives),
+        "readings": [_row(name, reading) for name, reading in readings],
         "problems": list(found.problems),
+    }
+
+
+def _row(name: str, reading: Reading) -> dict[str, object]:
+    """One reading; one that calls itself good and is no finite number is bad."""
+    quality = reading.quality if reading.usable or reading.quality is not Quality.GOOD else Quality.BAD
+    return {
+        "name": name,
+        "value": reading.value if reading.usable else None,
+        "unit": reading.unit.value,
+        "at": reading.at.isoformat(),
+        "quality": quality.value,
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.clock import Clock
 from harness.connection import Connection, Option, Secret
-from harness.errors import DefinitionError
+from harness.errors import DefinitionError, Problem
 from harness.probing import Found, Target, described, probe
 from harness.quantities import Value
 from harness.rack.bay import Endpoint, SecretSource
@@ -23,6 +23,12 @@ from harness.secrets import resolve
 
 PURPOSES = ("password", "community", "auth", "privacy")
 PROBLEMS = 3
+HINTS = {
+    "secrets": "; here: --secret-env PURPOSE=VARIABLE",
+    "options": "; here: --option KEY=VALUE",
+    "user": "; here: --user NAME",
+}
+"""What an entry of a bay file is on the command line."""
 _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
@@ -31,15 +37,32 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print what was found, one device after the other; 0 if all is well, 3 if any device has a problem."""
     variables = _variables(arguments.secret_env)
     targets = _of_bay(arguments) if arguments.bay else _of_addresses(arguments, variables)
-    found = probe(targets)
-    for each in found:
-        if arguments.json:
-            sys.stdout.write(json.dumps(described(each), ensure_ascii=False, allow_nan=False) + "\n")
-        else:
+    try:
+        found = probe(targets)
+    except DefinitionError as error:
+        raise error if arguments.bay else _on_command_line(error, targets) from error
+    if arguments.json:
+        rows = [described(each) for each in found]
+        whole = rows[0] if len(rows) == 1 and not arguments.bay else {"devices": rows}
+        sys.stdout.write(json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        for each in found:
             _print(each)
     if arguments.write_bay:
         _write(arguments, found, variables)
     return PROBLEMS if any(each.problems for each in found) else 0
+
+
+def _on_command_line(error: DefinitionError, targets: Sequence[Target]) -> DefinitionError:
+    """The same problems, in the words of the command line: a driver names the place in a bay file."""
+    problems: list[Problem] = []
+    for problem in error.problems:
+        names = (target.connection.device for target in targets)
+        device = next((name for name in names if problem.path.startswith(f"devices.{name}")), "")
+        place = problem.path.removeprefix(f"devices.{device}.").partition(".")[0]
+        whose = f"{device}: " if device and device not in problem.text else ""
+        problems.append(Problem("command line", "", f"{whose}{problem.text}{HINTS.get(place, '')}"))
+    return DefinitionError(problems)
 
 
 def _of_bay(arguments: argparse.Namespace) -> list[Target]:
@@ -151,10 +174,12 @@ def _print(found: Found) -> None:
         facts.add_row("firmware", escape(said.firmware or "-"))
     if found.capabilities:
         facts.add_row("can do", ", ".join(found.capabilities))
+    if found.alternatives:
+        facts.add_row("fits too", ", ".join(found.alternatives))
     for problem in found.problems:
         facts.add_row("[red]problem[/red]", escape(problem))
     console.print(facts)
-    if not found.samples:
+    if not (found.samples or found.sensors):
         return
     readings = Table()
     for column in ("quantity", "part", "value", "unit", "at (UTC)"):
@@ -164,6 +189,13 @@ def _print(found: Found) -> None:
         value = _shown(reading.value) if reading.usable else reading.quality.value
         at = f"{reading.at:%Y-%m-%d %H:%M:%S}"
         readings.add_row(channel.quantity, escape(channel.part), escape(value), channel.unit.value, at)
+    for sensor in found.sensors:
+        reading = sensor.reading
+        value = _shown(reading.value) if reading.usable else reading.quality.value
+        at = f"{reading.at:%Y-%m-%d %H:%M:%S}"
+        readings.add_row(
+            f"sensor: {escape(sensor.quantity)}", escape(sensor.name), escape(value), reading.unit.value, at
+        )
     console.print(readings)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,9 @@ from harness.rack.bay import Bay
 from harness.rack.load import load_bay, model_path
 from harness.secrets import resolve
 from harness.simulation import Simulation, simulated_rack
-from tests.acceptance.runs import rackproof
+from tests.acceptance.runs import RACKPROOF, ROOT, rackproof
+
+READING = frozenset({"name", "value", "unit", "at", "quality"})
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +35,11 @@ def bay(rack: Path) -> Bay:
 
 
 def probed(*arguments: str, **variables: str) -> tuple[int, list[dict[str, Any]]]:
-    """Exit code and objects of `rackproof probe --json`."""
+    """Exit code and devices of `rackproof probe --json`, which prints one object: the device, or all of them."""
     done = rackproof("probe", "--json", *arguments, timeout=120, variables=variables)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+    assert "Traceback" not in done.stderr
+    whole = json.loads(done.stdout)
+    return done.returncode, whole.get("devices", [whole])
 
 
 def revealed(bay: Bay, rack: Path, device: str) -> tuple[list[str], dict[str, str]]:
@@ -46,7 +52,8 @@ def revealed(bay: Bay, rack: Path, device: str) -> tuple[list[str], dict[str, st
 
 def test_every_device_of_a_bay_is_well(rack: Path, bay: Bay) -> None:
     code, found = probed("--bay", str(rack))
-    assert code == 0, found
+    assert [problem for each in found for problem in each["problems"]] == []
+    assert code == 0
     assert [each["device"] for each in found] == list(bay.devices)
     for each in found:
         endpoint = bay.devices[each["device"]]
@@ -54,12 +61,14 @@ def test_every_device_of_a_bay_is_well(rack: Path, bay: Bay) -> None:
         assert each["tier"] in ("bronze", "silver", "gold", "platinum")
         assert each["problems"] == []
         if endpoint.driver == "console":
-            assert each["capabilities"] == ["Console"]
+            assert each["capabilities"] == ["Console", "ConsoleCommands"]
             continue
         assert each["identity"]["serial"]
         assert {"Identity", "Telemetry"} <= set(each["capabilities"])
         assert any(reading["value"] is not None for reading in each["readings"])
-        assert {frozenset(reading) for reading in each["readings"]} == {frozenset({"name", "value", "unit", "at"})}
+        assert {frozenset(reading) for reading in each["readings"]} == {READING}
+        assert len({reading["name"] for reading in each["readings"]}) == len(each["readings"])
+        assert all((reading["value"] is None) == (reading["quality"] != "good") for reading in each["readings"])
 
 
 @pytest.mark.parametrize(
@@ -108,3 +117,49 @@ def test_a_dead_address_is_a_problem() -> None:
         code, (found,) = probed(f"https://127.0.0.1:{closed.getsockname()[1]}")
     assert (code, found["driver"], len(found["problems"])) == (3, None, 1)
     assert "no connection" in found["problems"][0]
+
+
+def test_a_port_that_takes_calls_and_says_nothing_is_a_problem() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        code, (found,) = probed(f"https://127.0.0.1:{mute.getsockname()[1]}", "--option", "timeout=1")
+    assert (code, found["driver"], len(found["problems"])) == (3, None, 1)
+
+
+def test_several_addresses_are_one_object_and_one_that_is_dead_takes_nothing_from_the_others(bay: Bay) -> None:
+    console = bay.devices["tray-01-console"].address
+    code, found = probed(console, "socket://127.0.0.1:9")
+    assert (code, [each["driver"] for each in found]) == (3, ["console", None])
+    assert [len(each["problems"]) for each in found] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("htps://10.0.4.21",), "did you mean 'https'"),
+        (("10.0.4.21",), "it begins with one of https://"),
+        (("snmp://127.0.0.1:99999", "10.0.4.21"), "Port out of range"),
+        (("snmp://127.0.0.1", "--option", "version=2"), "--secret-env PURPOSE=VARIABLE"),
+        (("ssh://127.0.0.1",), "give a user"),
+        (("--bay", "no-such-bay.yaml"), "there is no such file"),
+    ],
+)
+def test_a_typing_error_is_named_and_nothing_is_contacted(words: tuple[str, ...], said: str) -> None:
+    done = rackproof("probe", *words, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("rackproof probe: ")
+
+
+def test_ctrl_c_ends_it_with_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"https://127.0.0.1:{mute.getsockname()[1]}"
+        with subprocess.Popen(
+            [*RACKPROOF, "probe", address], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            mute.settimeout(60)
+            caller, _ = mute.accept()
+            with caller:
+                process.send_signal(signal.SIGINT)
+                out, said = process.communicate(timeout=60)
+    assert (process.returncode, out, said) == (4, "", "rackproof probe: stopped\n")

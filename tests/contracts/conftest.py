@@ -22,6 +22,7 @@ import yaml
 
 from harness.connection import Connection, Driver, DriverFactory, Secret
 from harness.rack.bay import Bay
+from harness.rack.load import model_path
 from harness.secrets import resolve
 from tests.drivers.conftest import CAPTURES, SNMPD, Agents, recording
 
@@ -64,7 +65,15 @@ RECORDINGS = (
         "drivers.liquid_cooling:connect",
     ),
 )
-SIMULATED = {"pdu": ("pdu-a", "pdu-b"), "switch": ("switch-1",), "cdu": ("cdu-1",)}
+SIMULATED = {
+    "pdu": ("pdu-a", "pdu-b"),
+    "switch": ("switch-1",),
+    "cdu": ("cdu-1",),
+    "power_shelf": ("shelf-1",),
+    "console": ("tray-01-console",),
+}
+SUPPLIES = "      - {kind: psu, count: 6,"
+BATTERIES = "      - {kind: bbu, count: 2, manufacturer: Bench Cells, part_numbers: [BBU-A]}\n"
 
 
 @dataclass(frozen=True)
@@ -151,9 +160,12 @@ def walks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Record
 
 @pytest.fixture(scope="session")
 def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The bay file of a simulated rack that runs for the session."""
+    """The bay file of a simulated rack that runs for the session: bench4, and two battery units on its shelf."""
     folder = tmp_path_factory.mktemp("rack")
-    command = [sys.executable, "-m", "fixtures", "bench4", "--pace", "1", "--dir", str(folder), "--until-eof"]
+    shipped = model_path("bench4").read_text(encoding="utf-8")
+    model = folder / "bench4.yaml"
+    model.write_text(shipped.replace(SUPPLIES, BATTERIES + SUPPLIES), encoding="utf-8")
+    command = [sys.executable, "-m", "fixtures", str(model), "--pace", "1", "--dir", str(folder), "--until-eof"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -89,7 +89,7 @@ def test_a_recorded_switch_reads_as_the_independent_reader_reads_it(witness: Wit
                 if row.get(theirs) is not None:
                     assert getattr(port, ours) == row[theirs], (port.name, theirs)
             compared += 1
-        for optic, diode in zip(await switch.optics(), switch._diodes, strict=True):
+        for optic, diode in zip(await switch.optics(), switch.diodes, strict=True):
             expected = sensors.get(".".join(map(str, diode.oid)))
             if expected is not None:
                 assert optic.reading.number == pytest.approx(expected["sensor_current"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from harness.quantities import Channel, Quality, Reading, Sample, Unit
 from harness.rack.bay import Endpoint, SecretSource
 from harness.rack.entry import add_endpoints
 from harness.rack.load import load_bay
+from harness.sensors import Sensor, Thresholds
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 BAY = """\
@@ -96,6 +98,59 @@ def test_a_driver_that_does_not_fit_gives_way_to_the_next(probe_one: Callable[..
     assert found.capabilities == ("Identity", "Telemetry")
 
 
+def test_what_fits_as_well_is_named(probe_one: Callable[..., Found]) -> None:
+    assert probe_one(Device("a"), Device("a"), Device("a")).alternatives == ("1/-", "2/-")
+
+
+def test_a_driver_that_was_named_is_held_against_what_the_device_says(
+    probe_one: Callable[..., Found], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe_one(Device("a"), Device("a"))
+    (found,) = probe([Target(Connection("a", "any://a", now=lambda: AT), "1")])
+    assert (found.driver, found.problems) == ("1", ())
+    named = Device("a")
+    monkeypatch.setattr(probing, "build_driver", lambda name, connection: named)
+    (found,) = probe([Target(Connection("a", "any://a", now=lambda: AT), "9")])
+    assert (found.driver, named.opened, named.closed) == ("9", 1, 1)
+    assert found.problems == (
+        "a: it is to be a 9, and calls itself a 0 or 1. Make sure that the address is the right one",
+    )
+
+
+def test_a_refusal_to_say_what_it_is_ends_it_also_for_a_driver_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask() -> Sequence[Candidate]:
+        raise Refused("a", "ask", "no")
+
+    named = Device("a")
+    monkeypatch.setattr(probing, "recogniser", lambda connection: ask)
+    monkeypatch.setattr(probing, "build_driver", lambda name, connection: named)
+    (found,) = probe([Target(Connection("a", "any://a", now=lambda: AT), "9")])
+    assert (found.problems, named.opened) == (("a: ask: no",), 0)
+
+
+def test_sensors_are_readings_too_and_an_unhealthy_one_is_a_problem(probe_one: Callable[..., Found]) -> None:
+    class Watched(Device):
+        async def sensors(self) -> Sequence[Sensor]:
+            gone = Reading(0.0, Unit.CELSIUS, AT, Quality.ABSENT)
+            return [
+                Sensor("bay 2", "Temperature", "", gone, False, False, Thresholds()),
+                Sensor("inlet", "Temperature", "", Reading(22.5, Unit.CELSIUS, AT), True, True, Thresholds()),
+                Sensor("outlet", "Temperature", "", Reading(90.0, Unit.CELSIUS, AT), True, False, Thresholds()),
+            ]
+
+    found = probe_one(Watched("a", [Reading(1.5, Unit.WATT, AT)]))
+    assert "Sensors" in found.capabilities
+    rows = described(found)["readings"]
+    assert isinstance(rows, list)
+    assert [(each["name"], each["value"], each["quality"]) for each in rows] == [
+        ("quantity.n0", 1.5, "good"),
+        ("sensor[bay 2]", None, "absent"),
+        ("sensor[inlet]", 22.5, "good"),
+        ("sensor[outlet]", 90.0, "good"),
+    ]
+    assert found.problems == ("a: it calls 1 of 3 sensors unhealthy: outlet. Look at these parts",)
+
+
 def test_what_nothing_fits_is_a_problem(probe_one: Callable[..., Found]) -> None:
     assert probe_one().problems == (f"a: {NOTHING_FITS}",)
 
@@ -109,7 +164,9 @@ def test_a_value_that_cannot_be_judged_is_null_and_a_problem_but_an_absent_part_
     readings = described(found)["readings"]
     assert isinstance(readings, list)
     assert [each["value"] for each in readings] == [1.5, None, None]
-    assert readings[0] == {"name": "quantity.n0", "value": 1.5, "unit": "W", "at": AT.isoformat()}
+    assert [each["quality"] for each in readings] == ["good", "absent", "bad"]
+    assert readings[0] == {"name": "quantity.n0", "value": 1.5, "unit": "W", "at": AT.isoformat(), "quality": "good"}
+    json.dumps(readings, allow_nan=False)
     assert found.problems == ("a: 1 of 3 channels are bad or stale: quantity.n2. Look at these sensors",)
 
 
