@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts tests test-long lock clean
+.PHONY: help demo test lint types contracts tests test-long prove prove-seeds bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,13 +40,29 @@ types: $(VENV)/.dev-stamp ## mypy, strict
 contracts: $(VENV)/.dev-stamp ## import contracts
 	$(BIN)/lint-imports
 
+# What mostly waits for time-outs to run out goes on beside the rest: two processes fit two cores.
+WAITING := tests/drivers/faults tests/drivers/traps tests/drivers/inband tests/drivers/host
+
 tests: $(VENV)/.dev-stamp ## the tests alone
-	$(BIN)/python -m pytest tests
+	@log=$$(mktemp); $(BIN)/python -m pytest $(WAITING) >$$log 2>&1 & waiting=$$!; \
+	trap 'kill $$waiting 2>/dev/null; rm -f $$log' EXIT INT TERM; \
+	$(BIN)/python -m pytest tests $(addprefix --ignore=,$(WAITING)); code=$$?; \
+	wait $$waiting || code=$$?; \
+	echo "--- beside them: $(WAITING)"; cat $$log; exit $$code
 
 test: lint types contracts tests ## everything that CI runs
 
 test-long: $(VENV)/.dev-stamp ## the long suites: every fault, twenty healthy seeds
 	$(BIN)/python -m pytest tests --long
+
+bench: $(VENV)/.dev-stamp ## measure beside peers; asserts nothing
+	$(BIN)/python -m tests.benchmarks.ssh_fan_out
+
+prove: $(VENV)/.run-stamp ## every fault against the shipped plan: the proof is test_plans/proofs/rack-bench4.json
+	$(BIN)/rackproof prove bench4 --seeds 0
+
+prove-seeds: $(VENV)/.run-stamp ## add 300 healthy racks to that proof (hours; goes on where it was)
+	$(BIN)/rackproof prove bench4 --seeds 300 --resume
 
 lock: $(VENV)/.dev-stamp ## resolve the lock files again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra fast pyproject.toml requirements.in -o requirements.txt

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from drivers.host.accelerators import describe, quantity
 from drivers.host.jobs import Jobs
-from drivers.inband import ParseError, dmesg, nvidia_smi
+from drivers.host.kernel_log import KernelLog
+from drivers.inband import ParseError, nvidia_smi, nvlink
+from drivers.physical_links import LinkReader
 from drivers.transports.ssh import Completed, SshWire
-from harness.capabilities import Accelerator, Consequence, Identified, Job, Load, LogEntry, Output, Severity
-from harness.errors import DeviceError, Misbehaved, Refused, Unsupported
-from harness.quantities import Channel, Quality, Reading, Sample, Unit
+from harness.capabilities import Accelerator, Identified, Job, Load, LogEntry, Output
+from harness.errors import Misbehaved, Unsupported
+from harness.physical import PhysicalLink
+from harness.quantities import Channel, Reading, Sample, Unit
 
 POLLING_FLOOR = 0.5
 """Wall seconds."""
@@ -36,12 +38,25 @@ _UNSAID = frozenset({"", "none", "n/a", "not specified", "to be filled by o.e.m.
 class Host:
     """A Linux host. Its accelerators are named by their order on the PCI bus when it was opened."""
 
-    def __init__(self, device: str, wire: SshWire, jobs: Jobs, now: Callable[[], datetime], lease: float) -> None:
+    def __init__(
+        self,
+        device: str,
+        wire: SshWire,
+        jobs: Jobs,
+        now: Callable[[], datetime],
+        lease: float,
+        *,
+        links: LinkReader,
+        interfaces: tuple[str, ...],
+    ) -> None:
         self._device = device
         self._wire = wire
         self._jobs = jobs
         self._now = now
         self._lease = lease
+        self._links = links
+        self._interfaces = interfaces
+        self._log = KernelLog(device, self._run, now)
         self._seats: dict[str, str] = {}
         """PCI address to accelerator."""
 
@@ -69,7 +84,6 @@ class Host:
 
     async def close(self) -> None:
         """Hang up; never raises. Loads go on until their lease is over."""
-        self._jobs.forget()
         await self._wire.close()
 
     async def identify(self) -> Identified:
@@ -93,25 +107,27 @@ class Host:
 
     async def accelerators(self) -> Sequence[Accelerator]:
         """Every accelerator seen now or when the host was opened; one that has vanished has no good reading."""
-        gpus, now = {gpu.bus: gpu for gpu in await self._gpus()}, self._now()
+        gpus, now = await self._gpus(), self._now()
         seats = dict(self._seats)
-        for bus in sorted(set(gpus) - set(seats)):
+        for bus in sorted({gpu.bus for gpu in gpus} - set(seats)):
             seats[bus] = f"accelerator-{len(seats)}"
-        return tuple(_accelerator(name, gpus.get(bus), now) for bus, name in seats.items())
+        return describe(seats, gpus, await self._peer_links() if gpus else None, now)
+
+    async def _peer_links(self) -> tuple[nvlink.Linked, ...] | None:
+        """The links between accelerators; None where this driver or these accelerators have none."""
+        done = await self._run("nvidia-smi nvlink -s 2>&1")
+        try:
+            return nvlink.parse_status(done.out) if done.exit_code == 0 else None
+        except ParseError as error:
+            raise self._garbled("read the links between accelerators", error, done) from error
 
     async def entries(self) -> Sequence[LogEntry]:
         """The kernel log of the present boot. An entry's identity holds the boot, so a restart brings new ones."""
-        done = await self._run("cat /proc/sys/kernel/random/boot_id; cut -d ' ' -f 1 /proc/uptime; dmesg --json")
-        if done.exit_code != 0:
-            raise self._no_log(done)
-        boot, _, rest = done.out.partition("\n")
-        uptime, _, text = rest.partition("\n")
-        try:
-            up = float(uptime)
-            messages = dmesg.parse(text)
-        except ValueError as error:
-            raise self._garbled("read the kernel log", error, done) from error
-        return _log_entries(boot.strip(), up, messages, self._now())
+        return await self._log.read()
+
+    async def physical_links(self) -> Sequence[PhysicalLink]:
+        """The interfaces of its data network (those the bay gives addresses) below the packets, by name."""
+        return await self._links.read(self._interfaces)
 
     def channels(self) -> Sequence[Channel]:
         """The channels, fixed after `open`."""
@@ -135,12 +151,20 @@ class Host:
         return tuple(Sample(channel, _reading(channel, gpus, now)) for channel in channels)
 
     async def start(self, load: Load) -> Job:
-        """Start a load, or find it started."""
+        """Start a load, or find it running; one that has ended is put aside and started anew."""
         return await self._jobs.start(load)
+
+    async def start_once(self, load: Load) -> Job:
+        """Start a load unless it was ever started here: whoever was interrupted finds it, running or ended."""
+        return await self._jobs.start_once(load)
 
     async def job(self, name: str) -> Job:
         """What became of a load so far."""
         return await self._jobs.job(name)
+
+    async def jobs(self) -> Sequence[Job]:
+        """Every load of which the host has a record, by name, without outcomes."""
+        return await self._jobs.jobs()
 
     async def stop(self, name: str) -> Job:
         """Kill a load; returns once nothing of it is left."""
@@ -188,57 +212,11 @@ class Host:
     def _garbled(self, attempt: str, error: ValueError, done: Completed) -> Misbehaved:
         return Misbehaved(self._device, attempt, str(error), "Run the tool by hand on the host.", done.out[:2000])
 
-    def _no_log(self, done: Completed) -> DeviceError:
-        attempt, said = "read the kernel log", done.err.strip()[:300]
-        if "not permitted" in said.lower():
-            return Refused(self._device, attempt, said, "Let this user read it: sysctl kernel.dmesg_restrict=0.")
-        return Unsupported(
-            self._device, attempt, f"exit code {done.exit_code}: {said}", "Install util-linux 2.38 or newer."
-        )
-
-
-def _accelerator(name: str, gpu: nvidia_smi.Gpu | None, now: datetime) -> Accelerator:
-    if gpu is None:
-        none = Reading(math.nan, Unit.CELSIUS, now, Quality.BAD)
-        return Accelerator(name, "", "", none, Reading(math.nan, Unit.WATT, now, Quality.BAD), None, None, None)
-    throttled = None if gpu.throttled is None else Reading(gpu.throttled, Unit.MILLISECOND, now)
-    return Accelerator(
-        name=name,
-        serial=gpu.serial,
-        part_number=gpu.part_number,
-        temperature=_of(gpu.temperature, Unit.CELSIUS, now),
-        power=_of(gpu.power, Unit.WATT, now),
-        ecc_uncorrected=gpu.ecc_uncorrected,
-        ecc_corrected=gpu.ecc_corrected,
-        throttled_thermal=throttled,
-    )
-
 
 def _reading(channel: Channel, gpus: Mapping[str, nvidia_smi.Gpu], now: datetime) -> Reading:
     gpu = gpus.get(channel.part)
     if gpu is None:
-        return _of(None, channel.unit, now)
+        return quantity(None, channel.unit, now)
     if channel.quantity == "accelerator.temperature":
-        return _of(gpu.temperature, channel.unit, now)
-    return _of(gpu.power if channel.quantity == "accelerator.power" else gpu.ecc_uncorrected, channel.unit, now)
-
-
-def _of(value: float | None, unit: Unit, now: datetime) -> Reading:
-    return Reading(math.nan, unit, now, Quality.BAD) if value is None else Reading(value, unit, now)
-
-
-def _log_entries(
-    boot: str, uptime: float, messages: Sequence[dmesg.KernelMessage], now: datetime
-) -> tuple[LogEntry, ...]:
-    """Entries with instants by the host's uptime, none later than now; equal messages of one instant are numbered."""
-    found: list[LogEntry] = []
-    seen: dict[str, int] = {}
-    for each in messages:
-        digest = hashlib.sha256(each.text.encode(errors="replace")).hexdigest()[:12]
-        ident = f"{boot}/{each.time:.6f}/{digest}"
-        seen[ident] = seen.get(ident, 0) + 1
-        age = max(0.0, min(uptime - each.time, uptime))
-        at = now - timedelta(seconds=age)
-        consequence = Consequence.FAIL if each.severity is Severity.CRITICAL else Consequence.NONE
-        found.append(LogEntry(f"{ident}/{seen[ident]}", at, each.severity, each.text, consequence))
-    return tuple(found)
+        return quantity(gpu.temperature, channel.unit, now)
+    return quantity(gpu.power if channel.quantity == "accelerator.power" else gpu.ecc_uncorrected, channel.unit, now)

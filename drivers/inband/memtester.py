@@ -164,9 +164,11 @@ def findings(result: Result, *, wanted: int | None = None, exit_code: int | None
     `wanted` is what the plan asked for, in octets; what the tool says that it was asked for where None.
     """
     code = exit_code or 0
+    # Above 7 it is whoever ended it who speaks: timeout's 124 has the same bits.
+    bits = code if code <= 7 else 0
     found = []
-    if result.failed or result.failures or code & 6:
-        tests = ", ".join(sorted({test for _, test in result.failed})) or ("Stuck Address" if code & 2 else "a test")
+    if result.failed or result.failures or bits & 6:
+        tests = ", ".join(sorted({test for _, test in result.failed})) or ("Stuck Address" if bits & 2 else "a test")
         details = "; ".join(result.failures[:2])
         found.append(Finding(Verdict.FAIL, "memory", f"{tests} failed, exit code {exit_code}. {details}"))
     asked = max(result.wanted, wanted or 0)
@@ -179,6 +181,6 @@ def findings(result: Result, *, wanted: int | None = None, exit_code: int | None
         errors.append("only some of its tests were chosen")
     if not result.complete:
         errors.append(f"it did not finish: {len(result.passed)} tests passed")
-    if code & 1 or code & ~7:
+    if bits & 1 or code > 7 or code < 0:
         errors.append(f"it ended with {exit_code}: memory could not be had, or it was ended from outside")
     return (*found, *(Finding(Verdict.ERROR, "memory", text) for text in errors))

@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from drivers.host import connect
-from drivers.host.jobs import job_state
+from drivers.host.record import job_state
 from drivers.host.tools import Spec, command, outcomes
 from harness.capabilities import Accelerators, EventLog, Identity, JobState, Load, Telemetry, Workload
 from harness.connection import Connection, Driver, Secret

@@ -11,11 +11,12 @@ from harness.capabilities import Figure, Load, LoadOutcome
 from harness.quantities import Unit
 
 MEBI = 2**20
+SCRATCH = "/tmp"  # noqa: S108  the host's; stress-ng makes a directory of its own there and needs one it may write to
 
 
 def stress(load: Load) -> tuple[str, ...]:
     """stress-ng on all processors, or on memory of a size, every result verified."""
-    end = ("--verify", "--metrics", "-t", f"{math.ceil(load.seconds)}s")
+    end = ("--temp-path", SCRATCH, "--verify", "--metrics", "-t", f"{math.ceil(load.seconds)}s")
     if load.kind == "memory":
         return ("stress-ng", "--vm", "1", "--vm-bytes", f"{_size(load)}M", "--vm-method", "all", *end)
     share = () if load.intensity == 1 else ("--cpu-load", str(max(1, round(load.intensity * 100))))
