@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from harness.errors import Problem
 from harness.quantities import Unit, Value
+from harness.rack.baselines import LEARNED, SCALED
 from harness.rack.document import Document, Place
 from harness.rack.model import Interlock, LimitSpec, Role
 from harness.rack.suggest import did_you_mean
@@ -30,14 +31,19 @@ def check_limits(document: Document, limits: Mapping[str, LimitSpec]) -> Iterato
 
 
 def _check_kind(document: Document, place: Place, spec: LimitSpec) -> Iterator[Problem]:
-    bounded = spec.min is not None or spec.max is not None
-    if bounded + (spec.equals is not None) + spec.by_definition + spec.recorded_only != 1:
-        yield document.problem(
-            place, "must have exactly one of: min and/or max; equals; by_definition: true; recorded_only: true"
-        )
+    bounded, expected = spec.min is not None or spec.max is not None, spec.baseline is not None
+    if bounded + expected + (spec.equals is not None) + spec.by_definition + spec.recorded_only != 1:
+        text = "must have exactly one of: min and/or max; baseline; equals; by_definition: true; recorded_only: true"
+        yield document.problem(place, text)
         return
     if spec.equals is not None and (wanted := _unfit(spec.equals, spec.unit)):
         yield document.problem((*place, "equals"), f"in unit {spec.unit} this must be {wanted}")
+    if expected:
+        yield from _check_baseline(document, place, spec)
+        return
+    for name in ("tolerance", "warn", "better"):
+        if getattr(spec, name) is not None:
+            yield document.problem((*place, name), "belongs to a baseline only")
     if not bounded:
         if spec.guard:
             yield document.problem((*place, "guard"), "a guard band belongs to min and max only")
@@ -51,6 +57,30 @@ def _check_kind(document: Document, place: Place, spec: LimitSpec) -> Iterator[P
     elif spec.guard and spec.guard >= (spec.max - spec.min) / 2:
         text = f"a guard band of {spec.guard:g} leaves nothing to pass between {spec.min:g} and {spec.max:g}"
         yield document.problem((*place, "guard"), text)
+
+
+def _check_baseline(document: Document, place: Place, spec: LimitSpec) -> Iterator[Problem]:
+    if isinstance(spec.baseline, str):
+        if spec.baseline != LEARNED:
+            text = f"must be a number above 0, or {LEARNED}; is {spec.baseline!r}"
+            yield document.problem((*place, "baseline"), text + did_you_mean(spec.baseline, (LEARNED,)))
+    elif spec.baseline is not None and spec.baseline <= 0:
+        text = f"must be above 0, is {spec.baseline:g}: a tolerance in percent of it would mean nothing"
+        yield document.problem((*place, "baseline"), text)
+    if spec.unit not in SCALED:
+        text = f"a percentage of a value in {spec.unit} means nothing: use min, max or equals"
+        yield document.problem((*place, "baseline"), text)
+    if spec.guard:
+        yield document.problem((*place, "guard"), "the guard band of a baseline follows from tolerance and warn")
+    if spec.tolerance is None:
+        yield document.problem((*place, "tolerance"), "is missing: how many percent worse than the baseline may it be?")
+        return
+    if spec.tolerance >= 100 and spec.better != "lower":
+        text = f"must be below 100, is {spec.tolerance:g}: nothing would ever be too low"
+        yield document.problem((*place, "tolerance"), text)
+    if spec.warn is not None and spec.warn > spec.tolerance:
+        text = f"warn {spec.warn:g} is beyond tolerance {spec.tolerance:g}: it would never be seen"
+        yield document.problem((*place, "warn"), text)
 
 
 def _unfit(value: Value, unit: Unit) -> str:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import DefinitionError, Problem
 from harness.rack import bounds, topology
 from harness.rack.addresses import check_addresses
+from harness.rack.baselines import Baselines, check_belongs, check_learned, with_bounds
 from harness.rack.bay import Bay
 from harness.rack.definition import RackDefinition, Unit
 from harness.rack.document import Document, read_document
@@ -46,6 +47,22 @@ class Draft(Generic[Kind]):
         return self.sound.issuperset(sections)
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """The baselines file that a model names: `draft` is None where it names none or it is no document."""
+
+    draft: Draft[Baselines] | None = None
+    problems: tuple[Problem, ...] = ()
+    """Of the file itself, by its lines."""
+    unread: tuple[str, ...] = ()
+    """Why it cannot be read, for the line of the model that names it."""
+
+    @property
+    def learned(self) -> Baselines | None:
+        """What it holds, where all of it is valid."""
+        return self.draft.content if self.draft is not None and not self.draft.problems else None
+
+
 def model_path(name_or_path: str) -> Path:
     """The file of a model: a shipped one by its name, any other by its path. Raises DefinitionError."""
     folder = Path(str(files("test_plans") / "models"))
@@ -63,7 +80,15 @@ def model_path(name_or_path: str) -> Path:
 def load_model(path: Path) -> Model:
     """Read and check a model by itself; raises DefinitionError with everything wrong in it."""
     draft = _draft(read_document(path), Model)
-    _raise(_in_order(_model_problems(draft)))
+    shelf = _shelf(draft, path)
+    _raise([*_in_order(_model_problems(draft, shelf)), *shelf.problems])
+    return _bounded(draft, shelf)
+
+
+def load_baselines(path: Path) -> Baselines:
+    """Read a file of learned baselines by itself; raises DefinitionError with everything wrong in it."""
+    draft = _draft(read_document(path), Baselines)
+    _raise(_in_order(draft.problems))
     return draft.content
 
 
@@ -84,8 +109,10 @@ def load_definition(
     models, model_problems = _read(model, Model)
     bays, bay_problems = _read(bay, Bay)
     units, unit_problems = _unit(serial, order, customer)
+    shelf = Shelf() if models is None else _shelf(models, model)
     if models is not None:
-        model_problems = _in_order(_model_problems(models))
+        docked = bays is not None and bays.has("simulated") and bays.content.simulated is None
+        model_problems = [*_in_order(_model_problems(models, shelf, docked=docked)), *shelf.problems]
     if bays is not None:
         bay_problems = _in_order(_bay_problems(bays, models, today or datetime.now(UTC).date()))
     _raise([*model_problems, *bay_problems, *unit_problems])
@@ -93,7 +120,7 @@ def load_definition(
     assert bays is not None
     assert units is not None
     return RackDefinition(
-        model=models.content,
+        model=_bounded(models, shelf),
         bay=bays.content,
         unit=units,
         model_file=models.document.name,
@@ -152,7 +179,28 @@ def _sound_sections(document: Document, kind: type[Kind], error: ValidationError
     return sections
 
 
-def _model_problems(draft: Draft[Model]) -> Iterator[Problem]:
+def _shelf(draft: Draft[Model], path: Path) -> Shelf:
+    """Read the baselines file beside a model; what keeps it from being read is told where the model names it."""
+    if not draft.has("baselines") or draft.content.baselines is None:
+        return Shelf()
+    file = path.parent / draft.content.baselines
+    try:
+        found = _draft(read_document(file), Baselines)
+    except DefinitionError as error:
+        inside = tuple(each for each in error.problems if each.where != str(file))
+        unread = tuple(f"{each.where}: {each.text}" for each in error.problems if each.where == str(file))
+        return Shelf(problems=inside, unread=unread)
+    return Shelf(found, tuple(_in_order(found.problems)))
+
+
+def _bounded(draft: Draft[Model], shelf: Shelf) -> Model:
+    """A sound model, its baselines turned into bounds."""
+    model, digest = draft.content, "" if shelf.draft is None else shelf.draft.document.digest
+    limits = with_bounds(model.limits, shelf.learned, model.baselines or "", digest)
+    return model.model_copy(update={"limits": limits})
+
+
+def _model_problems(draft: Draft[Model], shelf: Shelf, *, docked: bool = False) -> Iterator[Problem]:
     document, model = draft.document, draft.content
     yield from draft.problems
     if draft.has("assemblies"):
@@ -167,6 +215,12 @@ def _model_problems(draft: Draft[Model]) -> Iterator[Problem]:
         yield from topology.check_sampling(document, model.slots, model.sampling.periods)
     if draft.has("limits"):
         yield from bounds.check_limits(document, model.limits)
+    for text in shelf.unread:
+        yield document.problem(("baselines",), text)
+    if draft.has("limits", "baselines"):
+        yield from check_learned(document, model.limits, model.baselines, shelf.learned)
+    if draft.has("name", "baselines") and shelf.learned is not None:
+        yield from check_belongs(document, model, shelf.learned, docked=docked)
     if draft.has("interlocks"):
         roles = frozenset(topology.roles_of(model.slots).values()) if draft.has("slots") else None
         yield from bounds.check_interlocks(document, model.interlocks, roles)

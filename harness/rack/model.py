@@ -104,12 +104,23 @@ class CoolantSpec(Frozen):
 
 
 class LimitSpec(Frozen):
-    """A limit as written: see `harness.limits.Limit`, which it becomes."""
+    """A limit as written: see `harness.limits.Limit`, which it becomes.
+
+    A `baseline` is what is expected; loading turns it into `min` (or `max`, where lower is better) and `guard`.
+    """
 
     unit: Unit
     source: Text
     min: Finite | None = None
     max: Finite | None = None
+    baseline: Finite | Text | None = None
+    """In `unit`, or `learned`: then the model's baselines file has it."""
+    tolerance: Positive | None = None
+    """Percent of the baseline by which a value may be worse."""
+    warn: NotNegative | None = None
+    """Percent of the baseline; worse than this is marginal. Without it, nothing is until it fails."""
+    better: Literal["higher", "lower"] | None = None
+    """Of a baseline; higher unless said."""
     equals: Value | None = None
     by_definition: bool = False
     recorded_only: bool = False
@@ -233,3 +244,5 @@ class Model(Frozen):
     sampling: Sampling
     make_safe: MakeSafe
     physics: Physics
+    baselines: Text | None = None
+    """File of learned baselines, relative to the model's own; see `harness.rack.baselines`."""
