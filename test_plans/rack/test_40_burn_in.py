@@ -70,8 +70,11 @@ async def test_burn_in(rack: Rack, hosts: Devices, compute_trays: Devices, conso
     lines = {device.name: len(found) for device, found in await consoles.each(read_console)}
     loaded: dict[str, dict[str, Accelerator]] = {}
 
-    async def look_under_load() -> None:
-        loaded.update({host.slot: found for host, found in await hosts.each(read_accelerators)})
+    async def look_under_load(host: Device) -> None:
+        try:
+            loaded[host.slot] = await read_accelerators(host)
+        except DeviceError as error:
+            rack.failed(error)
 
     held = await hold(rack, hosts, LOAD, text="all hosts under load", midway=look_under_load)
     for host in hosts:
@@ -191,7 +194,8 @@ async def judge_counters(rack: Rack, hosts: Devices, baseline: dict[str, Baselin
         measure("burn_in.kernel.critical", len(failed), host.slot)
         if unclear := [entry for entry in new if entry.consequence is Consequence.RETRY]:
             advice = "Cold boot that tray and run once more; seen a second time it is the part."
-            rack.failed(Misbehaved(host.name, "read the kernel log of the burn-in", unclear[0].message, advice))
+            seen = f"{unclear[0].rule}: {unclear[0].message}"
+            rack.failed(Misbehaved(host.name, "read the kernel log of the burn-in", seen, advice))
         for part in host.bom("accelerator"):
             old, now = before.accelerators.get(part), after[host.slot].get(part)
             subject = host.subject(part)
@@ -220,7 +224,8 @@ def judge_telemetry(rack: Rack, tray: Device, held: Held, counted: tuple[int, in
         return
     due, taken = rack.coverage(tray.name, counted)
     coverage = 100.0 * taken / due if due else 0.0
-    if coverage < (rack.definition.limit("burn_in.telemetry.coverage").minimum or 0.0):
+    least = rack.definition.limit("burn_in.telemetry.coverage").minimum or 0.0
+    if coverage < least:
         # Samples that were not taken are the rig's failing: they prove nothing against the rack, and nothing for it.
         seen = f"only {coverage:.0f} % of the samples that were due could be taken"
         rack.failed(
@@ -229,16 +234,22 @@ def judge_telemetry(rack: Rack, tray: Device, held: Held, counted: tuple[int, in
         return
     measure("burn_in.telemetry.coverage", coverage, tray.slot)
     for part in tray.bom("accelerator"):
-        power = usable(within(rack, held, tray, "accelerator.power", part))
-        heat = usable(within(rack, held, tray, "accelerator.temperature", part))
-        measure("burn_in.power", mean(power), tray.subject(part))
-        measure("accelerator.temperature.max", maximum(heat), tray.subject(part))
+        powers = within(rack, held, tray, "accelerator.power", part)
+        heats = within(rack, held, tray, "accelerator.temperature", part)
+        for samples in (powers, heats):
+            if samples and 100.0 * len(usable(samples)) / len(samples) < least:
+                seen = f"only {len(usable(samples))} of {len(samples)} readings could be used"
+                what = f"watch {samples[0].channel} under load"
+                rack.failed(Unreachable(tray.name, what, seen, "Check that sensor in the tray's own log."))
+        measure("burn_in.power", mean(usable(powers)), tray.subject(part))
+        measure("accelerator.temperature.max", maximum(usable(heats)), tray.subject(part))
 
 
 def within(rack: Rack, held: Held, tray: Device, quantity: str, part: str) -> tuple[Sample, ...]:
     """The samples taken while all loads ran together."""
-    samples = rack.window.history(tray.name, quantity, part, held.since)
-    return tuple(sample for sample in samples if sample.reading.at <= held.until)
+    since, until = held.stretches[tray.slot]
+    samples = rack.window.history(tray.name, quantity, part, since)
+    return tuple(sample for sample in samples if sample.reading.at <= until)
 
 
 @pytest.mark.where(load="diagnostic")

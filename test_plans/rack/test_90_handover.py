@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from harness.capabilities import Accelerator, Accelerators, CleanUp, EventLog, JobState, LogEntry, Severity, Workload
+from harness.capabilities import (
+    Accelerator,
+    Accelerators,
+    CleanUp,
+    Consequence,
+    EventLog,
+    JobState,
+    LogEntry,
+    Severity,
+    Workload,
+)
+from harness.errors import Misbehaved
+from harness.evidence import log_text
 from harness.plan import Device, Devices, Measure, Rack
 
 pytestmark = pytest.mark.stage("hand_over")
@@ -61,13 +73,17 @@ async def test_logs_are_clean(rack: Rack, compute_trays: Devices, hosts: Devices
                 continue
             complete[device.slot] = complete.get(device.slot, 0) + 1
             new.setdefault(device.slot, []).extend(entry for entry in log if entry.ident not in baseline[device.name])
-            text = "".join(f"{e.at.isoformat()} {e.severity} {e.ident} {e.message}\n" for e in log)
-            rack.attach(f"{device.name}-log-handover.txt", text, f"log of {device.name} at hand-over")
+            rack.attach(f"{device.name}-log-handover.txt", log_text(log), f"log of {device.name} at hand-over")
     for tray in compute_trays:
         # Both logs of the slot or none: half a comparison is no comparison.
         if complete.get(tray.slot) == 2:
             entries = new[tray.slot]
-            critical = sum(entry.severity is Severity.CRITICAL for entry in entries)
-            warning = sum(entry.severity is Severity.WARNING for entry in entries)
+            own = [entry for entry in entries if entry.consequence is Consequence.NONE]
+            failed = sum(entry.consequence is Consequence.FAIL for entry in entries)
+            critical = failed + sum(entry.severity is Severity.CRITICAL for entry in own)
             measure("event_log.new.critical", critical, tray.slot)
-            measure("event_log.new.warning", warning, tray.slot)
+            measure("event_log.new.warning", sum(entry.severity is Severity.WARNING for entry in own), tray.slot)
+            if unclear := [entry for entry in entries if entry.consequence is Consequence.RETRY]:
+                seen = f"{unclear[0].rule}: {unclear[0].message}"
+                advice = "Cold boot that tray and run once more; seen a second time it is the part."
+                rack.failed(Misbehaved(tray.name, "compare its logs with those of intake", seen, advice))

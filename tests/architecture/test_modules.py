@@ -47,7 +47,8 @@ def test_broad_excepts_stand_only_where_the_design_allows(path: Path) -> None:
         room[0] == "reports"
         or "safety" in room
         or "plugin" in room
-        or room[-1] in ("writer.py", "observing.py", "running.py")
+        # The sampler's task outlives a driver that breaks: it is the device that is silent then.
+        or room[-1] in ("writer.py", "observing.py", "running.py", "sampler.py")
     )
     tree = ast.parse(path.read_text("utf-8"))
     broad = [

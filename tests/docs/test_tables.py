@@ -86,11 +86,11 @@ def test_verdicts_stand_in_order_of_gravity() -> None:
 
 
 def test_every_option_of_a_driver_is_told() -> None:
-    from drivers import bmc, host
+    from drivers import bmc, host, switch
     from drivers.transports import modbus, snmp
 
     told = set(re.findall(r"`([a-z_.]+)`", (DOCS / "bays.md").read_text("utf-8")))
-    known = {*bmc.OPTIONS, *host.OPTIONS, *snmp.OPTIONS, *modbus.OPTIONS, "unit", "units", "pumps"}
+    known = {*bmc.OPTIONS, *host.OPTIONS, *snmp.OPTIONS, *switch.OPTIONS, *modbus.OPTIONS, "unit", "units", "pumps"}
     assert known <= told
 
 
