@@ -415,6 +415,19 @@ class Workload(Protocol):
 
 
 @runtime_checkable
+class Reattachment(Protocol):
+    """A host whose loads outlive the station that started them, and are found again by another.
+
+    `start_once` starts a load at most once until the host is cleaned up: one of that name that runs or has ended is
+    given as it is. `jobs` gives every load that the host knows of, by name.
+    """
+
+    async def start_once(self, load: Load) -> Job: ...
+
+    async def jobs(self) -> Sequence[Job]: ...
+
+
+@runtime_checkable
 class WorkloadOutput(Protocol):
     """A host that gives what a load has printed, from an octet on, a bounded piece at a time."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from harness.capabilities import Firmware, Identified, Part
+from harness.capabilities import Firmware, Identified, LogEntry, Part
 from harness.clock import Clock
 from harness.errors import DeviceError, RackproofError
 from harness.journal import events as e
@@ -57,7 +57,8 @@ class Evidence:
                 step=self.step,
                 key=used.key,
                 subject=subject,
-                value=round(value, 9) if isinstance(value, float) else value,
+                # Ten digits say more than any instrument; of a bit error ratio the first ones are far behind the point.
+                value=float(f"{value:.10g}") if isinstance(value, float) else value,
                 unit=reading.unit.value,
                 at=reading.at.isoformat(),
                 quality=reading.quality.value,
@@ -140,3 +141,12 @@ class Evidence:
         if self.failure is None:
             self.failure = error
             self._failed(error)
+
+
+def log_text(entries: Sequence[LogEntry]) -> str:
+    """A device's log as evidence: one entry a line, with what the log policy says of it."""
+    lines = (
+        (entry.at.isoformat(), entry.severity, entry.consequence, entry.rule or "-", entry.ident, entry.message)
+        for entry in entries
+    )
+    return "".join(" ".join(words) + "\n" for words in lines)

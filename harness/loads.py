@@ -7,12 +7,13 @@ others' evidence. On a stop the loads are left to `make_safe`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from harness.capabilities import Job, JobState, Load, Workload
-from harness.errors import DeviceError, Unreachable
+from harness.errors import DeviceError, Misbehaved, Unreachable
 from harness.plan import Device, Devices, Rack
 from harness.rack.model import LoadSpec
 
@@ -20,21 +21,23 @@ LOOK = 5.0
 """Rack seconds between two looks at the leading loads, but half a wall second at least."""
 SELDOM = 4
 """Every so many looks one goes to the loads beside, which are not expected to end yet."""
+OVERDUE = 30.0
+"""Wall seconds after its limit by which a load must have been ended by its host: nobody waits for one that was not."""
 
 Outcome = Job | DeviceError
 
 
 @dataclass(frozen=True)
 class Held:
-    """How it went: the last state of every load, and the stretch in which all of the leading ones ran together.
+    """How it went: the last state of every load, and the stretch in which each host's leading load ran with the others.
 
-    `jobs` is keyed by subject: `tray-01` for the leading load, `tray-01/cpu-test` for one beside it. The ramp is not
-    part of the stretch: everything is still warming up. It is empty (`until` before `since`) where it never came to be.
+    `jobs` is keyed by subject: `tray-01` for the leading load, `tray-01/cpu-test` for one beside it. A stretch is by
+    slot, from the end of the ramp after all hosts have begun until this one's load was last seen to run: the end of
+    another host's load takes nothing from it. It is empty (its end before its beginning) where it never came to be.
     """
 
     jobs: Mapping[str, Outcome]
-    since: datetime
-    until: datetime
+    stretches: Mapping[str, tuple[datetime, datetime]]
 
 
 @dataclass
@@ -46,7 +49,10 @@ class _Group:
     """By subject: rack seconds after the beginning, and what to start then; the leading one first."""
     jobs: dict[str, Outcome] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
-    ended: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, float] = field(default_factory=dict)
+    """When a load was last asked for and ran: it may have ended at once after that."""
+    silent: float = 0.0
+    """Since when the host has not answered; 0 while it does."""
 
     @property
     def lead(self) -> str:
@@ -73,24 +79,25 @@ def load_of(host: Device, name: str, spec: LoadSpec) -> Load:
 
 
 async def hold(
-    rack: Rack, hosts: Devices, name: str, *, text: str, midway: Callable[[], Awaitable[None]] | None = None
+    rack: Rack, hosts: Devices, name: str, *, text: str, midway: Callable[[Device], Awaitable[None]] | None = None
 ) -> Held:
     """Run a load of the model, and those beside it, on all hosts to their end.
 
-    `text` is shown meanwhile; `midway` is awaited once all leading loads have run for the model's `ramp`.
+    `text` is shown meanwhile; `midway` is awaited for each host whose leading load runs once all hosts have begun and
+    the model's `ramp` is over. What it raises goes on.
     """
     spec = rack.definition.load(name)
     clock, began, start = rack.session.clock, rack.session.clock.elapsed(), rack.now()
     groups = [_group(rack, host, index, name, spec) for index, host in enumerate(hosts)]
     ramp = rack.definition.duration("ramp")
     working = asyncio.gather(*(_work(rack, group, began) for group in groups))
+    waiting = list(groups) if midway else []
     try:
-        waiting = midway
         while not working.done():
-            since = max((group.started.get(group.lead, float("inf")) for group in groups), default=float("inf")) + ramp
-            if waiting is not None and clock.elapsed() >= since and not any(g.is_over(g.lead) for g in groups):
-                await waiting()
-                waiting = None
+            if midway and waiting and clock.elapsed() >= _together(groups) + ramp:
+                due = [group for group in waiting if not group.is_over(group.lead)]
+                waiting = []
+                await asyncio.gather(*(midway(group.host) for group in due))
             elapsed = clock.elapsed() - began
             rack.progress(text, min(elapsed, spec.seconds), spec.seconds)
             await asyncio.wait((working,), timeout=_look(rack) / clock.pace)
@@ -98,19 +105,29 @@ async def hold(
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-    jobs = {subject: job for group in groups for subject, job in group.jobs.items()}
-    leads = [(group.started[group.lead], group.ended.get(group.lead, began)) for group in groups if group.started]
-    since = max((first for first, _ in leads), default=began) + ramp
-    until = min((last for _, last in leads), default=began)
-    return Held(jobs, start + timedelta(seconds=since - began), start + timedelta(seconds=until - began))
+
+    def at(elapsed: float) -> datetime:
+        return start + timedelta(seconds=elapsed - began)
+
+    since = _together(groups, began) + ramp
+    stretches = {group.host.slot: (at(since), at(group.seen.get(group.lead, began))) for group in groups}
+    return Held({subject: job for group in groups for subject, job in group.jobs.items()}, stretches)
+
+
+def _together(groups: Sequence[_Group], none: float = math.inf) -> float:
+    """When the last host began its leading load; infinite while one still has to, `none` where none ever did."""
+    if any(group.lead not in group.started and not group.is_over(group.lead) for group in groups):
+        return math.inf
+    return max((group.started[group.lead] for group in groups if group.lead in group.started), default=none)
 
 
 def _group(rack: Rack, host: Device, index: int, name: str, spec: LoadSpec) -> _Group:
+    """The loads of a host; one whose telemetry is silent is not even asked."""
     first = index * spec.stagger
     loads = {host.slot: (first, load_of(host, name, spec))}
     for other, beside in rack.definition.companions(name).items():
         loads[host.subject(other)] = (first + beside.delay + index * beside.stagger, load_of(host, other, beside))
-    return _Group(host, loads)
+    return _Group(host, loads, {} if host.lost is None else dict.fromkeys(loads, host.lost))
 
 
 def _look(rack: Rack) -> float:
@@ -122,8 +139,8 @@ async def _work(rack: Rack, group: _Group, began: float) -> None:
     clock, round_ = rack.session.clock, 0
     while left := [subject for subject in group.loads if not group.is_over(subject)]:
         now = clock.elapsed()
-        if (lost := _loss(rack, group.host)) is not None:
-            await _abandon(group, left, lost, now)
+        if (lost := _loss(rack, group)) is not None:
+            await _abandon(group, left, lost)
             return
         for subject in left:
             at, load = group.loads[subject]
@@ -140,32 +157,52 @@ async def _work(rack: Rack, group: _Group, began: float) -> None:
 
 async def _ask(rack: Rack, group: _Group, subject: str) -> None:
     """Start a load, or look at it where it was started."""
-    load = group.loads[subject][1]
+    load, asked = group.loads[subject][1], rack.session.clock.elapsed()
     try:
         workload = group.host.ask(Workload)
         group.jobs[subject] = await (workload.job(load.name) if subject in group.jobs else workload.start(load))
-        group.started.setdefault(subject, rack.session.clock.elapsed())
+        begun = group.started.setdefault(subject, rack.session.clock.elapsed())
+        if rack.session.clock.elapsed() > begun + load.limit + OVERDUE * rack.session.clock.pace:
+            _give_up(group, subject, load)
+        group.silent = 0.0
+    except Unreachable as error:
+        # A link that drops takes no load with it: the load goes on as long as its lease, and so does the asking.
+        now = rack.session.clock.elapsed()
+        group.silent = group.silent or now
+        lease = group.host.ask(Workload).lease * rack.session.clock.pace
+        if subject not in group.started or now - group.silent > lease:
+            group.jobs[subject] = error
     except DeviceError as error:
         group.jobs[subject] = error
-    if group.is_over(subject):
-        group.ended[subject] = rack.session.clock.elapsed()
+    if not group.is_over(subject) and group.silent == 0.0:
+        group.seen[subject] = asked
 
 
-def _loss(rack: Rack, host: Device) -> DeviceError | None:
-    """Why a host may not go on: its tray's telemetry is silent."""
-    tray = rack.device(host.slot)
+def _give_up(group: _Group, subject: str, load: Load) -> None:
+    if not group.is_over(subject):
+        seen = f"it still runs, and its limit of {load.limit:g} s is over"
+        advice = "The host has not ended it: check its clock and its job script; making safe stops the load."
+        group.jobs[subject] = Misbehaved(group.host.name, f"wait for {load.name}", seen, advice)
+
+
+def _loss(rack: Rack, group: _Group) -> DeviceError | None:
+    """Why a host may not go on: it cannot be asked any more, or its tray's telemetry is silent."""
+    gone = [job for job in group.jobs.values() if isinstance(job, Unreachable)]
+    if gone:
+        return gone[0]
+    tray = rack.device(group.host.slot)
     if tray.lost is None:
         return None
     seen = "its telemetry went silent under load; its loads were stopped"
     return Unreachable(tray.name, "watch it under load", seen, str(tray.lost))
 
 
-async def _abandon(group: _Group, left: list[str], lost: DeviceError, now: float) -> None:
+async def _abandon(group: _Group, left: list[str], lost: DeviceError) -> None:
+    """End all that is left of a host; one that cannot be asked ends its loads itself when their lease is over."""
     for subject in left:
         try:
-            if subject in group.jobs:
+            if subject in group.jobs and lost.device != group.host.name:
                 await group.host.ask(Workload).stop(group.loads[subject][1].name)
             group.jobs[subject] = lost
         except DeviceError as error:
             group.jobs[subject] = error
-        group.ended[subject] = now

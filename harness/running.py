@@ -18,6 +18,7 @@ from harness.observing import FinishedRun, LiveOptions, Observer
 from harness.plugin.collection import Collection
 from harness.plugin.execution import Execution
 from harness.plugin.measuring import Arguments
+from harness.proof.finding import look_for_proof
 from harness.rack.load import load_definition, model_path
 from harness.registry import build_drivers, check_keys, driver_tiers, open_observers, report_writers
 from harness.secrets import resolve
@@ -47,6 +48,8 @@ class Order:
     customer: str = ""
     metrics_port: int | None = None
     keys: Path | None = None
+    proof: Path | None = None
+    """A proof of the plan; None for the one beside the plan."""
     output: TextIO = field(default_factory=lambda: sys.stderr)
 
 
@@ -96,11 +99,14 @@ def prepare(order: Order) -> Setup:
     drivers = build_drivers(definition, found, clock)
     if not order.plan.exists():
         raise DefinitionError(f"there is no plan at {order.plan}")
+    plan_digest = Collection(definition, order.plan).planned().plan_digest
+    proof = look_for_proof(order.plan, plan_digest, definition.model.model_dump(mode="json"), order.proof)
     check_keys(order.keys)
     _check_room(order.runs)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     run_id = f"{stamp}-{definition.unit.serial.replace('/', '_')}-{randomness.token_hex(2)}"
-    return Setup(definition, drivers, driver_tiers(definition), clock, run_id, order.runs / run_id, order.operator)
+    run_dir, tiers = order.runs / run_id, driver_tiers(definition)
+    return Setup(definition, drivers, tiers, clock, run_id, run_dir, order.operator, proof)
 
 
 def plugins_for(order: Order) -> Mapping[str, object]:

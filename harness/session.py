@@ -22,6 +22,7 @@ from harness.evidence import Evidence
 from harness.journal import events as e
 from harness.loop import RackLoop
 from harness.observing import Audience, Observer
+from harness.proof.finding import ProofFound
 from harness.quantities import Sample
 from harness.rack.definition import RackDefinition
 from harness.safety.interlocks import Interlocks, Trip
@@ -54,6 +55,7 @@ class Setup:
     run_id: str
     run_dir: Path
     operator: str = ""
+    proof: ProofFound | None = None
 
 
 class RackSession:
@@ -65,7 +67,7 @@ class RackSession:
         self.window = Window()
         self._setup = setup
         self.evidence = Evidence(setup.run_dir, setup.clock, Audience(observers), self._cannot_record)
-        self._interlocks = Interlocks(self.definition, self._on_trip)
+        self._interlocks = Interlocks(self.definition, self._on_trip, blind=self.evidence.device_failed)
         self._loop = RackLoop()
         self._samplers: dict[str, DeviceSampler] = {}
         self._unopened: dict[str, DeviceError] = {}
@@ -100,6 +102,10 @@ class RackSession:
             )
         )
         self.evidence.record(plan)
+        if self._setup.proof is not None:
+            self.evidence.record(self._setup.proof.checked)
+            if self._setup.proof.text:
+                self.evidence.attach("proof.json", self._setup.proof.text, "what the plan was shown to catch")
         self._loop.run(self._start())
 
     async def _start(self) -> None:
@@ -124,6 +130,8 @@ class RackSession:
                 work[f"leases of {name}"] = self._renew(name, host)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(coroutine, name=name) for name, coroutine in work.items()]
+        for task in self._tasks:
+            task.add_done_callback(self._on_end)
         self.evidence.progress("connected", 1.0, 1.0)
 
     def close(self) -> None:
@@ -142,7 +150,8 @@ class RackSession:
 
     async def _close(self) -> None:
         self._begin_safing("end of run", "never")
-        await end_within(SAFING_TIME, {"making safe": asyncio.gather(*self._safings)})
+        if await end_within(SAFING_TIME, {"making safe": asyncio.gather(*self._safings)}):
+            self.evidence.record(e.MadeSafe("end of run", confirmed=False, unconfirmed=("it did not end",)))
         for task in self._tasks:
             task.cancel()
         late = await end_within(CLOSING_TIME, {task.get_name(): task for task in self._tasks})
@@ -215,6 +224,12 @@ class RackSession:
         self._halt(f"stopped by {by}: {text}")
         self._begin_safing(f"stopped by {by}", "never")
         self.evidence.record(e.StopRequested(by, text))
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        """One of the run's organs ended: what it broke of must not go unnoticed."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._stop("the station", f"{task.get_name()} broke: {type(error).__name__}: {error}")
 
     def _on_trip(self, trip: Trip) -> None:
         self.evidence.record(trip.event)

@@ -2,8 +2,9 @@
 
     FAIL          the rack fell short: a measurement failed, a declared one was not taken, an interlock blamed the rack
     ABORTED       the run was stopped: by somebody, by an interlock blaming the rig, or it never finished
-    INCONCLUSIVE  the rig could not tell: a device did not answer, a value could not be judged, the plan broke or is
-                  only a part of one: it leaves limits of the model unjudged
+    INCONCLUSIVE  the rig could not tell: a device did not answer or was lost and never came back, a value could not be
+                  judged, the plan broke or is only a part of one: it leaves limits of the model unjudged; or nobody
+                  could confirm that the rack was left safe
     NOT_RUN       a planned step never started
     PASS          every planned step ran and every measurement it declared was taken and passed
 
@@ -65,6 +66,8 @@ class RunSummary:
     reasons: tuple[str, ...]
     started: e.RunStarted | None
     plan: e.Planned | None
+    proof: e.ProofChecked | None
+    """Whether the plan is proven; it never bears on the verdict. None in a journal that does not say."""
     steps: tuple[StepResult, ...]
     trips: tuple[e.Tripped, ...]
     safety_actions: tuple[e.SafetyAction, ...]
@@ -119,6 +122,7 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
         strays=bool(strays),
         defined=started is not None,
         left_out=left_out,
+        unproven=(*_gone(seen), *_unsafe(seen)),
     )
     return RunSummary(
         run_id=started.run_id if started else "",
@@ -126,6 +130,7 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
         reasons=reasons,
         started=started,
         plan=plan,
+        proof=next((x for x in seen if isinstance(x, e.ProofChecked)), None),
         steps=results,
         trips=trips,
         safety_actions=tuple(x for x in seen if isinstance(x, e.SafetyAction)),
@@ -148,6 +153,23 @@ def _left_out(started: e.RunStarted | None, plan: e.Planned | None) -> tuple[str
     limits = model.get("limits") if isinstance(model, dict) else None
     judged = {measure.partition("@")[0] for step in plan.steps for measure in step.measures} if plan else set()
     return tuple(key for key in limits if key not in judged) if isinstance(limits, dict) else ()
+
+
+def _gone(seen: Iterable[e.Event]) -> tuple[str, ...]:
+    """Why devices were out of reach at the end: lost or never opened, and not back since."""
+    gone: dict[str, str] = {}
+    for event in seen:
+        if isinstance(event, e.DeviceLost) or (isinstance(event, e.DeviceFailed) and not event.step):
+            gone[event.device] = f"gone until the end: {event.text}"
+        elif isinstance(event, e.DeviceBack):
+            gone.pop(event.device, None)
+    return tuple(gone.values())
+
+
+def _unsafe(seen: Iterable[e.Event]) -> tuple[str, ...]:
+    """What could not be confirmed when the rack was made safe."""
+    made = [event for event in seen if isinstance(event, e.MadeSafe) and not event.confirmed]
+    return tuple(f"not confirmed safe ({event.reason}): {', '.join(event.unconfirmed)}" for event in made)
 
 
 def _file(entry: e.Entry, steps: dict[str, _Step]) -> bool:
@@ -225,6 +247,7 @@ def _decide(
     strays: bool,
     defined: bool,
     left_out: tuple[str, ...],
+    unproven: tuple[str, ...],
 ) -> tuple[Verdict, tuple[str, ...]]:
     found: list[tuple[Verdict, str]] = []
     for trip in trips:
@@ -245,6 +268,7 @@ def _decide(
     for result in results:
         if result.verdict is not Verdict.PASS:
             found.append((result.verdict, f"{result.planned.title or result.planned.step}: {result.text}"))
+    found += [(Verdict.INCONCLUSIVE, text) for text in unproven]
     if not found:
         return Verdict.PASS, ()
     verdict = worst(v for v, _ in found)

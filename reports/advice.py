@@ -38,8 +38,17 @@ _ADVICE: tuple[tuple[str, str], ...] = (  # the first prefix that fits
     ("link.neighbour", "The cable at {subject} goes to {value}, the cable map wants {wanted}. Move the cable."),
     ("link.up", "Re-seat both ends of the cable at {subject}; if the link stays down, replace the cable."),
     (
+        "link.optics",
+        "Clean and inspect both connectors at {subject}; if its module still complains, replace the module.",
+    ),
+    (
         "link.",
         "Clean and re-seat the cable at {subject}; if it happens again, replace the cable, then the transceiver.",
+    ),
+    ("burn_in.restarts", "{subject} was booted again under load. Read its console and BMC log for what reset it."),
+    (
+        "burn_in.load",
+        "Read the output of {subject} in the attachments: it names the memory, disk or processor that fell short.",
     ),
     ("burn_in.ecc", "Replace {subject}: its memory made errors under load."),
     ("burn_in.throttled", "{subject} slowed down under load. Re-seat its cold plate and check its hoses for kinks."),
@@ -51,6 +60,27 @@ _ADVICE: tuple[tuple[str, str], ...] = (  # the first prefix that fits
         "{subject} does not draw the power it should at full load. Re-seat its power cable, then replace it.",
     ),
     ("burn_in.", "{subject} failed under load. Re-seat it and run again; if it fails twice, replace it."),
+    (
+        "accelerator.pcie",
+        "{subject} has {value} under load where {wanted} belongs. Re-seat its board, then check the riser's cable.",
+    ),
+    (
+        "accelerator.links",
+        "{subject} is not linked to its peers as it should be. Re-seat its tray: the connectors are at the back.",
+    ),
+    (
+        "accelerator.fabric",
+        "The fabric at {subject} reads {value}. Check the fabric manager and switch trays, then cold boot the tray.",
+    ),
+    ("accelerator.problems", "Read what speaks against {subject} in the attachments; cold boot once, then replace it."),
+    (
+        "accelerator.thermal",
+        "{subject} comes too near its thermal limit. Re-seat its cold plate and check its hoses for kinks and air.",
+    ),
+    (
+        "performance.",
+        "{subject} is slower than it should be: {value}, wanted {wanted}. Look for another load; else replace it.",
+    ),
     (
         "accelerator.temperature",
         "{subject} runs too hot. Re-seat its cold plate and check its hoses for kinks and air.",
@@ -64,6 +94,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (  # the first prefix that fits
     ("thermal.", "The loop's heat does not add up at {subject}. Bleed the loop, check valves and sensors, run again."),
     ("pump.", "Check {subject}: start it from the CDU's panel; if it does not run like its twin, replace it."),
     ("handover.loads", "Stop the load left on {subject} and run the hand-over again."),
+    ("handover.residue", "Remove by hand what is left on {subject}; the attachments list it."),
     ("handover.idle", "{subject} does not come to rest. Look for a process left on its host."),
 )
 

@@ -8,7 +8,7 @@ from textwrap import wrap
 from rich.text import Text
 
 from harness.verdict import RunSummary, Verdict
-from reports import view
+from reports import proof, view
 from reports.as_found import CONTRADICTS
 from reports.identity import identity
 from reports.screen import STYLES
@@ -53,6 +53,8 @@ def banner(
     lines.append(Text(""))
     if identity(summary.started).simulated:
         lines.append(Text(f"{view.SIMULATED}: no rack was tested.", style="bold yellow"))
+    if summary.started is not None and not proof.is_proven(summary):
+        lines += _folded(f"{proof.status(summary)}: {proof.meaning(summary)}.", width, "yellow")
     lines += _folded(view.verdict_sentence(summary), width, "bold")
     stopped = bool(summary.trips or summary.stops)
     if stopped and summary.made_safe and all(made.confirmed for made in summary.made_safe):

@@ -10,7 +10,7 @@ from string import Template
 
 from harness.observing import FinishedRun
 from harness.verdict import RunSummary, StepResult, Verdict
-from reports import view
+from reports import proof, view
 from reports.as_found import CONTRADICTS, contradictions, items
 from reports.evidence import Evidence, put, read_evidence
 from reports.identity import identity
@@ -79,6 +79,7 @@ def _identification(evidence: Evidence) -> str:
         ("Customer", who.customer),
         ("Model", f"{who.model} revision {who.revision} – {who.title}" if who.model else ""),
         ("Plan", plan.plan if plan else ""),
+        ("Proof", f"{proof.status(summary)}: {proof.meaning(summary)}"),
         ("Place", ", ".join(p for p in (view.place_text(who), who.station) if p)),
         ("Operator", who.operator),
         ("Started", view.time_text(summary.first)),
@@ -177,6 +178,8 @@ def _interlocks(summary: RunSummary) -> str:
 def _files(evidence: Evidence) -> str:
     summary = evidence.summary
     rows = [("journal head", evidence.journal.head)]
+    if summary.proof and summary.proof.sha256:
+        rows.append((f"proof of the plan ({summary.proof.file})", summary.proof.sha256))
     rows += [(s.file, s.sha256) for s in summary.segments]
     rows += [(f"{a.file} ({a.what})", a.sha256) for a in summary.attachments]
     return _table(("Evidence", "SHA-256"), rows)

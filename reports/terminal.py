@@ -20,6 +20,7 @@ from harness.journal import events as e
 from harness.journal.reader import read_journal
 from harness.limits import Judgement
 from harness.observing import LiveOptions, Observer
+from harness.proof.finding import PROVEN
 from harness.quantities import Sample
 from harness.verdict import RunSummary, fold
 from reports import view
@@ -243,6 +244,8 @@ def _words(event: e.Event, board: Board) -> list[str]:  # noqa: PLR0912  one arm
             ]
         case e.Planned():
             return [f"plan {event.plan}: {len(event.steps)} steps"]
+        case e.ProofChecked():
+            return [f"plan {event.status}: {event.says if event.status == PROVEN else '; '.join(event.reasons)}"]
         case e.StepFinished():
             return [_step_line(event, board)]
         case e.Measured() if event.judgement != Judgement.PASS:

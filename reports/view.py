@@ -18,7 +18,6 @@ from reports.as_found import contradictions
 from reports.identity import Identity, identity
 
 SIMULATED = "SIMULATED"
-UNPROVEN = "UNPROVEN"
 PROVISIONAL = "PROVISIONAL"
 TIERS = ("bronze", "silver", "gold", "platinum")
 DECISION_RULE = (

@@ -13,6 +13,7 @@ from typing import TextIO
 from harness.errors import DefinitionError
 from harness.rack.load import model_path
 from harness.running import Order, Outcome, accept, shipped_plan
+from harness.signals import stop_without
 from harness.simulation import PACE, Simulation, simulated_rack
 from harness.verdict import EXIT_CODES
 
@@ -21,6 +22,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run the acceptance that was asked for and return the exit code of its verdict."""
     # With --json, standard output belongs to the one JSON line; everything for people goes to standard error.
     output = sys.stderr if arguments.json else sys.stdout
+    if arguments.parent_pid is not None:
+        stop_without(arguments.parent_pid)
     with contextlib.ExitStack() as stack:
         outcome = accept(_order(arguments, output, stack))
     _say_results(outcome, output)
@@ -59,6 +62,7 @@ def _order(arguments: argparse.Namespace, output: TextIO, stack: contextlib.Exit
         customer=arguments.customer,
         metrics_port=arguments.metrics_port,
         keys=Path(arguments.keys) if arguments.keys else None,
+        proof=Path(arguments.proof) if arguments.proof else None,
         output=output,
     )
 
@@ -74,7 +78,7 @@ def _say_results(outcome: Outcome, output: TextIO) -> None:
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:
-    summary = outcome.summary
+    summary, proof = outcome.summary, outcome.summary.proof
     step_of = {id(m): result.planned for result in summary.steps for m in result.measurements}
     return {
         "run_dir": str(outcome.run_dir),
@@ -96,6 +100,9 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
             {"interlock": trip.interlock, "subject": trip.subject, "value": trip.value, "text": trip.text}
             for trip in summary.trips
         ],
+        "proof": {"status": proof.status, "reasons": list(proof.reasons), "file": proof.file, "sha256": proof.sha256}
+        if proof
+        else None,
         "made_safe": bool(summary.made_safe) and all(event.confirmed for event in summary.made_safe),
         "failure": outcome.failure,
     }

@@ -69,6 +69,24 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofChecked:
+    """Whether the plan is proven for what runs now. `status`: PROVEN or UNPROVEN; `reasons` are those for the latter.
+
+    `file` and `sha256` name the proof that was found, empty where there was none, and `says` is what it amounts to.
+    """
+
+    durable: ClassVar[bool] = True
+    status: str
+    reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
+    file: str
+    sha256: str
+    says: str
+    running: dict[str, str]
+    """Digests of what runs now: plan, model, limits, drivers, simulator, harness; and the release."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted:
     durable: ClassVar[bool] = True
     step: str
@@ -254,6 +272,7 @@ class RunFinished:
 Event = (
     RunStarted
     | Planned
+    | ProofChecked
     | StepStarted
     | Progressed
     | Measured
@@ -277,6 +296,7 @@ EVENTS: dict[str, type[Event]] = {
     for kind in (
         RunStarted,
         Planned,
+        ProofChecked,
         StepStarted,
         Progressed,
         Measured,
@@ -330,6 +350,8 @@ def event_from_json(kind: str, body: dict[str, Any]) -> Event:
             body["limit"] = LimitUsed(**limit)
         elif kind == "Inventoried":
             body["parts"] = tuple(FoundPart(**part) for part in body["parts"])
+        elif kind == "ProofChecked":
+            body |= {name: tuple(body[name]) for name in ("reasons", "remarks")}
         elif kind == "MadeSafe":
             body["unconfirmed"] = tuple(body["unconfirmed"])
         return EVENTS[kind](**body)

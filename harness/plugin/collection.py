@@ -60,6 +60,7 @@ class Collection:
         for path in dict.fromkeys(item.path for item in items):
             self.problems += wrong_names(path, self.definition)
         seen: set[str] = set()
+        self.problems += [problem for item in items for problem in _wrong_conditions(item)]
         items[:] = [item for item in items if _is_for(item, self.definition)]
         for item in items:
             try:
@@ -90,6 +91,14 @@ class Collection:
         device = next((str(callspec.params[role]) for role in ROLES if callspec and role in callspec.params), "")
         title = doc[0].rstrip(".")
         return PlannedStep(item.nodeid, f"{title} [{device}]" if device else title, stage.args[0], device, measures)
+
+
+def _wrong_conditions(item: pytest.Item) -> Iterator[Problem]:
+    """A `where(...)` that says something else than one load by its name: the step would be left out without a word."""
+    for marker in item.iter_markers("where"):
+        if marker.args or set(marker.kwargs) != {"load"} or not isinstance(marker.kwargs["load"], str):
+            where = f"{item.path.name}:{(item.reportinfo()[1] or 0) + 1}"
+            yield Problem(where, item.name, 'where(...) takes load="NAME" and nothing else')
 
 
 def _is_for(item: pytest.Item, definition: RackDefinition) -> bool:

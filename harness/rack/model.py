@@ -155,8 +155,9 @@ class Interlock(Frozen):
     """A condition watched throughout the run: a quantity of a role, the bounds it must stay in, and what follows.
 
     `blames` says whose failing a trip is: the rack's (FAIL) or the rig's (ABORTED). `max_silence` (wall seconds) is how
-    long the quantity may go without a good reading, `when_silent` what that means: a trip blamed on the rig, or only a
-    record of the gap. `cut_power` says when `make_safe` switches the outlets off.
+    long the quantity may go without a good reading, `when_silent` what that means: a trip blamed on the rig, or a
+    record of the gap, with which the present step is inconclusive. `cut_power` says when `make_safe` switches the
+    outlets off.
     """
 
     role: Role

@@ -1,7 +1,7 @@
 """Interlocks: conditions that must hold from the first contact to the last.
 
 They are fed by the sampler on the rack loop and owe nothing to pytest. Silence counts: a watched quantity without a
-good reading for longer than its `max_silence` trips where the model says so.
+good reading for longer than its `max_silence` trips where the model says so, and is told once in any case.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.errors import DeviceError, Unreachable
 from harness.journal.events import Tripped
 from harness.limits import Limit
 from harness.quantities import Sample
@@ -38,10 +39,13 @@ class Interlocks:
         definition: RackDefinition,
         fire: Callable[[Trip], None],
         now: Callable[[], float] = time.monotonic,
+        blind: Callable[[DeviceError], None] = lambda _error: None,
     ) -> None:
         self._fire = fire
+        self._blind = blind
         self._now = now
         self._fired: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str]] = set()
         self._watched = [
             (name, spec, entry.name)
             for name, spec in definition.model.interlocks.items()
@@ -82,9 +86,16 @@ class Interlocks:
             now = self._now()
             for name, spec, device in self._watched:
                 silent = now - self._good.get((name, device), now)
-                if spec.when_silent == "trip" and silent > spec.max_silence:
+                if silent <= spec.max_silence:
+                    continue
+                if spec.when_silent == "trip":
                     text = f"no good reading of {device}.{spec.quantity} for {silent:.1f} s"
                     self._trip(name, spec, device, text)
+                elif (name, device) not in self._told:
+                    self._told.add((name, device))
+                    seen = f"no good reading for {silent:.1f} s"
+                    advice = f"Interlock {name} saw nothing meanwhile: check the device and its sensors."
+                    self._blind(Unreachable(device, f"watch {spec.quantity}", seen, advice))
             await asyncio.sleep(WATCH_PERIOD)
 
     def _trip(self, name: str, spec: Interlock, subject: str, text: str, value: float | None = None) -> None:

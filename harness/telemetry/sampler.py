@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from harness.capabilities import Telemetry
 from harness.clock import Clock
 from harness.connection import Driver
-from harness.errors import DeviceError, Refused, Unreachable
-from harness.quantities import Sample
+from harness.errors import DeviceError, Misbehaved, Refused, Unreachable
+from harness.quantities import Quality, Reading, Sample
 
 LOST_AFTER = 2
 """Failed sweeps in a row until a device counts as lost: one may be a hiccup."""
@@ -80,7 +80,7 @@ class DeviceSampler:
                 if not self.opened:
                     await self.driver.open()
                     self.opened = True
-                samples = await source.sample()
+                samples = _whole(source, await source.sample(), self.clock)
         except TimeoutError:
             seen = f"no answer within {SWEEP_TIME:.0f} s"
             self._lose(Unreachable(self.name, "read its telemetry", seen, "Check its power and its network cable."))
@@ -90,9 +90,11 @@ class DeviceSampler:
             self._lose(error)
             return False
         except DeviceError as error:
-            self._failures += 1
-            if self._failures >= LOST_AFTER or not self.opened:
-                self._lose(error)
+            self._miss(error)
+            return True
+        except Exception as error:  # noqa: BLE001 - a driver that breaks is a device that is silent, not a task that is gone
+            seen = f"its driver broke: {type(error).__name__}: {error}"
+            self._miss(Misbehaved(self.name, "read its telemetry", seen, "Report it together with this journal."))
             return True
         self._failures = 0
         self.coverage.taken += 1
@@ -102,7 +104,20 @@ class DeviceSampler:
         self.watch.sampled(self.name, samples)
         return True
 
+    def _miss(self, error: DeviceError) -> None:
+        self._failures += 1
+        if self._failures >= LOST_AFTER or not self.opened:
+            self._lose(error)
+
     def _lose(self, error: DeviceError) -> None:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
             self.watch.lost(self.name, error)
+
+
+def _whole(source: Telemetry, samples: Sequence[Sample], clock: Clock) -> Sequence[Sample]:
+    """The samples, and one of nothing for each channel that was left out: a sensor that is gone is not a good one."""
+    left_out = set(source.channels()) - {sample.channel for sample in samples}
+    now = clock.now()
+    gone = (Sample(each, Reading(float("nan"), each.unit, now, Quality.ABSENT)) for each in sorted(left_out))
+    return (*samples, *gone)

@@ -18,7 +18,7 @@ import typst
 from harness.journal.events import Measured
 from harness.limits import Judgement
 from harness.verdict import RunSummary, Verdict
-from reports import view
+from reports import proof, view
 from reports.as_found import CONTRADICTS, Item, items
 from reports.certificate.manifest import CERTIFICATE
 from reports.certificate.pdf_signature import sign_pdf
@@ -96,6 +96,7 @@ def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
             ["Customer", who.customer],
             ["Model", f"{who.model} revision {who.revision}: {who.title}"],
             ["Plan", plan.plan if plan else ""],
+            ["Proof of the plan", f"{proof.status(summary)}: {proof.meaning(summary)}"],
             ["Place", view.place_text(who)],
             ["Station, operator", ", ".join(part for part in (who.station, who.operator) if part)],
             ["Tested", f"{view.time_text(summary.first)} to {view.time_text(summary.last)}"],
@@ -142,7 +143,8 @@ def _marks(evidence: Evidence, *, demo: bool) -> list[list[str]]:
         marks.append([CONTRADICTS, _many(swapped)])
     if is_provisional(evidence):
         marks.append([view.PROVISIONAL, "a driver below silver took part (section 6)"])
-    marks.append([view.UNPROVEN, "no proof matrix (every fault caught by its check) backs this plan yet"])
+    if not proof.is_proven(evidence.summary):
+        marks.append([proof.status(evidence.summary), proof.meaning(evidence.summary)])
     return marks
 
 
@@ -267,6 +269,8 @@ def _digests(evidence: Evidence) -> Rows:
         ]
     if plan:
         rows.append(["plan", plan.plan_digest])
+    if summary.proof and summary.proof.sha256:
+        rows.append([f"proof of the plan ({summary.proof.file})", summary.proof.sha256])
     rows += [[segment.file, segment.sha256] for segment in summary.segments]
     return rows + [[attached.file, attached.sha256] for attached in summary.attachments]
 

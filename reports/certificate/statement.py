@@ -2,8 +2,8 @@
 
 Two statements share their subjects. `test-result/v0.1` (in-toto/attestation, spec/predicates/test-result.md) is for
 tools that know nothing of racks; `rack-acceptance/v1` is ours and holds everything. Such tools may ignore what they do
-not know, so nothing that takes away from a pass may hide in ours alone: a simulated, provisional or marginal pass
-reads WARNED, never PASSED (the monotonic principle of in-toto, spec/v1/README.md).
+not know, so nothing that takes away from a pass may hide in ours alone: a simulated, provisional, unproven or marginal
+pass reads WARNED, never PASSED (the monotonic principle of in-toto, spec/v1/README.md).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.limits import Judgement
 from harness.verdict import StepResult, Verdict
-from reports import view
+from reports import proof, view
 from reports.as_found import as_found, items
 from reports.certificate.envelope import canonical
 from reports.evidence import JOURNAL, Evidence, digest_of
@@ -95,7 +95,8 @@ def acceptance(evidence: Evidence) -> dict[str, Any]:
         },
         "simulation": {"simulated": who.simulated}
         | ({"seed": who.seed, "pace": who.pace, "faults": list(who.faults)} if who.simulated else {}),
-        "proof": view.UNPROVEN,
+        "proof": proof.status(summary),
+        "proofMatrix": proof.record(summary),
         "provisional": is_provisional(evidence),
         "drivers": dict(started.drivers) if started else {},
         "software": dict(started.software) if started else {},
@@ -135,7 +136,7 @@ def _test_result(evidence: Evidence) -> dict[str, Any]:
     summary, who = evidence.summary, identity(evidence.summary.started)
     started, plan = summary.started, summary.plan
     marginal = [step for step in summary.steps if step.verdict is Verdict.PASS and _is_marginal(step)]
-    clean = not (marginal or who.simulated or is_provisional(evidence))
+    clean = not (marginal or who.simulated or is_provisional(evidence) or not proof.is_proven(summary))
     result = "FAILED" if summary.verdict is not Verdict.PASS else "PASSED" if clean else "WARNED"
     configuration = [
         (f"plan:{plan.plan}" if plan else "plan", plan.plan_digest if plan else ""),

@@ -28,6 +28,7 @@ from reports.certificate.statement import CERTIFIED, RACK_ACCEPTANCE, STATEMENT,
 from reports.certificate.trust import distrust
 from reports.evidence import JOURNAL, Evidence, digest_of, misfits
 from reports.identity import identity, table
+from reports.proof import disproofs, meaning, status
 
 ROOT, STATION, PAPER = "keys/root.pem", "keys/station.pem", "keys/paper.pem"
 
@@ -145,6 +146,7 @@ class _Check:
         summary = fold(journal.entries)
         if identity(summary.started).simulated:
             self.remarks.append("SIMULATED: no rack was tested.")
+        self.remarks.append(f"{status(summary)}: {meaning(summary)}.")
         return Evidence(self.run_dir, journal, summary)
 
     def signed_head(self) -> str:
@@ -251,7 +253,7 @@ class _Check:
     def sealed_evidence(self, evidence: Evidence) -> None:
         for name, text in misfits(self.run_dir, evidence.summary).items():
             self.say(name, text)
-        for text in contradictions(evidence.summary):
+        for text in (*contradictions(evidence.summary), *disproofs(self.run_dir, evidence.summary)):
             self.say(JOURNAL, text)
 
     def statements(self, bundle: str, opened: Iterable[Opened], evidence: Evidence) -> None:

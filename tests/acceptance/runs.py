@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
 RACKPROOF = (sys.executable, "-m", "harness")
@@ -62,6 +65,33 @@ def simulate(runs: Path, *arguments: str) -> Run:
     return Run(done.returncode, result, done.stderr, Path(result["run_dir"]))
 
 
+PROVE = "prove"
+INTAKE = ROOT / "test_plans" / "rack" / "test_10_intake.py"
+SAMPLE = ("tray-02.bios.firmware.wrong", "switch-1.swp4.cable.unplugged", "cdu-1.leak")
+"""A fault that intake catches, one that it cannot see, and one that never begins without a load."""
+
+
+def prove(folder: Path) -> Run:
+    """Prove a plan of one stage, on a model that limits nothing else, with a sample of faults and two healthy seeds.
+
+    Its runs go one after another, so that no more of them are under way than without it.
+    """
+    plan, model = folder / "intake", folder / "bench4-intake.yaml"
+    plan.mkdir(parents=True)
+    shutil.copy(INTAKE, plan)
+    whole = yaml.safe_load((ROOT / "test_plans" / "models" / "bench4.yaml").read_text("utf-8"))
+    listed = json.loads(rackproof("plan", str(plan), "--model", "bench4", "--json").stdout)["limits"]
+    whole["limits"] = {key: limit for key, limit in whole["limits"].items() if listed[key]}
+    # Loads that nothing judges are refused; those that are judged by what is left in the model may stay.
+    whole["loads"] = {name: load for name, load in whole["loads"].items() if name in ("burn-in", "thermal", "traffic")}
+    model.write_text(yaml.safe_dump(whole | {"name": "bench4-intake"}, sort_keys=False), "utf-8")
+    chosen = [word for spec in SAMPLE for word in ("--fault", spec)]
+    done = rackproof("prove", str(plan), str(model), *chosen, "--seeds", "2", "--jobs", "1", "--json")
+    lines = done.stdout.strip().splitlines()
+    assert len(lines) == 1, f"exit code {done.returncode}: {done.stderr[-2000:]}"
+    return Run(done.returncode, json.loads(lines[0]), done.stderr, folder)
+
+
 class Runs:
     """Starts each scenario once, in the background, as soon as its first test is collected."""
 
@@ -73,7 +103,10 @@ class Runs:
     def start(self, *arguments: str) -> Future[Run]:
         """The run with these arguments, started now unless it was before."""
         if arguments not in self._started:
-            self._started[arguments] = self._pool.submit(simulate, self._folder, *arguments)
+            if arguments == (PROVE,):
+                self._started[arguments] = self._pool.submit(prove, self._folder / PROVE)
+            else:
+                self._started[arguments] = self._pool.submit(simulate, self._folder, *arguments)
         return self._started[arguments]
 
     def close(self) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "fail-closed.md"
 TESTS = ROOT / "tests" / "failopen"
-FILES = ("test_values.py", "test_steps.py", "test_monitors.py", "test_loads.py", "test_hosts.py", "test_intake.py")
+SUBJECTS = ("values", "steps", "monitors", "loads", "burn_in", "hosts", "intake")
+FILES = tuple(f"test_{subject}.py" for subject in SUBJECTS)
 BEGIN, END = "<!-- table: false passes -->\n", "<!-- end of table -->\n"
 LEAST = 35
 """The survey of peers holds more than that many false passes that were executed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -98,13 +99,20 @@ def test_the_shipped_plan_judges_every_limit_of_the_shipped_model(definition: Ra
     assert judged == set(definition.model.limits)
 
 
-def test_an_optional_key_is_declared_where_the_model_limits_it(definition: RackDefinition, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def without_flaps(definition: RackDefinition) -> RackDefinition:
+    """The first model without its limit on flapping links."""
+    limits = {key: spec for key, spec in definition.model.limits.items() if key != "link.flaps"}
+    return replace(definition, model=definition.model.model_copy(update={"limits": limits}))
+
+
+def test_an_optional_key_is_declared_where_the_model_limits_it(without_flaps: RackDefinition, tmp_path: Path) -> None:
     marks = '@pytest.mark.measures("thermal.flow")\n@pytest.mark.measures("thermal.rise", "link.flaps", optional=True)'
-    found = collect(definition, tmp_path, step(marks))
+    found = collect(without_flaps, tmp_path, step(marks))
     assert found.problems == []
     assert found.steps[0].measures == ("thermal.flow", "thermal.rise")
 
 
-def test_a_key_that_is_not_optional_needs_its_limit(definition: RackDefinition, tmp_path: Path) -> None:
-    found = collect(definition, tmp_path, step('@pytest.mark.measures("link.flaps")'))
+def test_a_key_that_is_not_optional_needs_its_limit(without_flaps: RackDefinition, tmp_path: Path) -> None:
+    found = collect(without_flaps, tmp_path, step('@pytest.mark.measures("link.flaps")'))
     assert "there is no limit 'link.flaps'" in str(found.problems[0])

@@ -60,6 +60,7 @@ SAMPLES: tuple[e.Event, ...] = (
     e.MadeSafe("trip", False, ("pdu-a: outlets off",)),
     e.StopRequested("operator", "Ctrl-C"),
     e.Noted("a remark"),
+    e.ProofChecked("UNPROVEN", ("the plan changed since",), (), "rack-b.json", "44", "1 of 1", {"plan": "11"}),
     e.RunFinished("PASS"),
 )
 

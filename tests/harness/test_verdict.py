@@ -190,7 +190,7 @@ def test_only_a_pass_exits_with_zero() -> None:
 
 def test_a_part_of_a_plan_is_no_pass() -> None:
     """What is left out follows from definition and plan: no event can deny it."""
-    limits = {"thermal.flow": {}, "leak.state": {}, "power.balance": {}}
+    limits: dict[str, object] = {"thermal.flow": {}, "leak.state": {}, "power.balance": {}}
     summary = run(replace(STARTED, definition={"model": {"limits": limits}}), planned("a"), *passed("a"), END)
     assert summary.verdict is Verdict.INCONCLUSIVE
     assert summary.left_out == ("leak.state", "power.balance")

@@ -16,6 +16,10 @@ import yaml
 from harness.journal import events as e
 from harness.journal.lines import FIRST, digest, encode
 from harness.limits import Limit, judge
+from harness.proof.digests import digests
+from harness.proof.matrix import Proof
+from harness.proof.record import encode as encode_proof
+from harness.proof.results import Catch, Fault, FaultResult, SeedResult
 from harness.quantities import Quality, Reading, Unit, Value
 from harness.rack.model import LimitSpec
 
@@ -103,6 +107,22 @@ class Run:
             for step, stage, device, measures in steps
         )
         return self.add(e.Planned("rack", "cc" * 32, planned))
+
+    def prove(self) -> Run:
+        """A whole proof of this very plan and model, named and kept; the run must be on a released Rackproof."""
+        planned = self.entries[1].event
+        started = self.entries[0].event
+        assert isinstance(planned, e.Planned)
+        assert isinstance(started, e.RunStarted)
+        running = digests(planned.plan_digest, started.definition["model"])
+        fault = Fault("leak", "cdu-1.leak", "thermal", "it leaks", "interlock", "coolant-leak", "cdu-1")
+        healthy = tuple(SeedResult(seed, "PASS") for seed in range(1, 301))
+        caught = (FaultResult(fault, Catch.RIGHT, "FAIL", after=2.5),)
+        whole = Proof("rack", "bench4", "1.0", "2026-11-22T08:00:00+00:00", running, 20.0, 1, {}, caught, healthy)
+        content = encode_proof(whole)
+        sha256 = hashlib.sha256(content).hexdigest()
+        self.add(e.ProofChecked("PROVEN", (), (), "rack-bench4.json", sha256, whole.sentence, running))
+        return self.attach("proof.json", content)
 
     def _judged(self) -> tuple[str, ...]:
         return self._planned or tuple(self.model["limits"])

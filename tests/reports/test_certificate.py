@@ -146,7 +146,8 @@ def test_nothing_that_takes_away_from_a_pass_reads_passed(
 
 def test_a_clean_pass_reads_passed(blank: Any) -> None:
     step = "test_10.py::test_link"
-    blank.start(simulated=False).plan((step, "links", "", ("link.up",))).step(step, ("link.up", "switch-1/swp1", True))
+    blank.start(simulated=False).plan((step, "links", "", ("link.up",)))
+    blank.prove().step(step, ("link.up", "switch-1/swp1", True))
     blank.finish()
     write_all(blank.dir)
     assert payloads(blank.dir)[0]["predicate"]["result"] == "PASSED"
