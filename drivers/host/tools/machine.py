@@ -91,6 +91,7 @@ def exercise(load: Load) -> tuple[str, ...]:
         "--verify=crc32c",
         "--verify_fatal=1",
         "--unlink=1",
+        "--verify_state_save=0",
         "--output-format=json",
     )
 

@@ -34,7 +34,22 @@ def figures(found: LoadOutcome) -> dict[str, tuple[float, Unit]]:
 @pytest.mark.parametrize(
     ("load", "words"),
     [
-        (CPU, ("stress-ng", "--cpu", "0", "--cpu-method", "all", "--temp-path", "/tmp", "--verify", "--metrics", "-t", "4s")),
+        (
+            CPU,
+            (
+                "stress-ng",
+                "--cpu",
+                "0",
+                "--cpu-method",
+                "all",
+                "--temp-path",
+                "/tmp",
+                "--verify",
+                "--metrics",
+                "-t",
+                "4s",
+            ),
+        ),
         (COPIES, ("stressapptest", "-s", "4", "-M", "64", "-W")),
         (PATTERNS, ("memtester", "8M", "1")),
         (DIAGNOSTIC, ("dcgmi", "diag", "-r", "1", "-j")),
