@@ -28,10 +28,19 @@ def connect_family(
     check_snmp_options(connection, *options)
     name = connection.profile or default
     profile = load_profile(name, SnmpProfile, driver=driver, required=tuple(required), optional=tuple(optional))
-    link = connect_snmp(
-        connection, repetitions=profile.repetitions, block=profile.block, concurrency=profile.concurrency
+    return profile, connect_profile(connection, profile)
+
+
+def connect_profile(connection: Connection, profile: SnmpProfile) -> SnmpLink:
+    """A link as a profile bears it, which knows its unit by the profile's serial number. Raises DefinitionError."""
+    serial = profile.points.get("identity.serial")
+    return connect_snmp(
+        connection,
+        repetitions=profile.repetitions,
+        block=profile.block,
+        concurrency=profile.concurrency,
+        serial=oid_of(serial.oid) if serial and "{part}" not in serial.oid else None,
     )
-    return profile, link
 
 
 def check_family(device: str, profile: SnmpProfile, description: str, kind: Value, otherwise: str = "") -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from drivers.families import connect_profile
 from drivers.points import (
     bad,
     column_of,
@@ -23,7 +24,7 @@ from drivers.points import (
 )
 from drivers.profile import SnmpPoint, SnmpProfile, Switching, load_profile
 from drivers.transports.address import suggest
-from drivers.transports.snmp import Oid, SnmpLink, Value, check_snmp_options, connect_snmp
+from drivers.transports.snmp import Oid, SnmpLink, Value, check_snmp_options
 from harness.capabilities import Firmware, Identified, Outlet
 from harness.connection import Connection
 from harness.errors import DefinitionError, Misbehaved, Problem, Refused, Unreachable, Unsupported
@@ -67,10 +68,7 @@ def connect(connection: Connection) -> Pdu | RedfishPdu:
     if "outlet" not in profile.switching:
         problem = Problem(f"{connection.profile}.yaml", "switching.outlet", "is missing; the driver cannot do without")
         raise DefinitionError([problem])
-    link = connect_snmp(
-        connection, repetitions=profile.repetitions, block=profile.block, concurrency=profile.concurrency
-    )
-    return Pdu(connection, profile, link)
+    return Pdu(connection, profile, connect_profile(connection, profile))
 
 
 class Pdu:

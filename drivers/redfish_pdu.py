@@ -12,7 +12,7 @@ from datetime import datetime
 
 from drivers.resources.appliance import Appliance
 from drivers.resources.circuits import Circuit, circuit_parts, find_circuits
-from drivers.resources.equipment import POLLING_FLOOR, Equipment, Service, service_of
+from drivers.resources.equipment import POLLING_FLOOR, Equipment, Service, read_again, service_of
 from drivers.resources.members import read_collections, read_or_nothing
 from drivers.resources.meters import Meter, meter_of, total
 from drivers.resources.reading import ReadPlan
@@ -120,19 +120,20 @@ class RedfishPdu:
             known = ", ".join(self._outlets)
             raise Unsupported(self.device, attempt, f"there is no such outlet{hint}", f"Its outlets are {known}")
         async with lock:
-            resource = await self._unit.again(path)
+            ahead = self._unit.wire.ahead
+            resource = await read_again(ahead, path, self.device)
             if resource.get("PowerControlLocked") is True:
                 raise Refused(self.device, attempt, "the outlet is locked", "Unlock it at the PDU.")
-            action = await find_action(self._unit.wire, resource, _CONTROL, "PowerState")
+            action = await find_action(ahead, resource, _CONTROL, "PowerState")
             if action is None or not action.takes(state):
                 raise Unsupported(self.device, attempt, "the outlet is not switched", "Choose another outlet.")
             delay = number(resource.get(f"Power{state}DelaySeconds"))
             writer = self._unit.writer
-            patient = replace(writer, deadline=writer.deadline + (delay if delay > 0 else 0.0))
+            patient = replace(writer, wire=ahead, deadline=writer.deadline + (delay if delay > 0 else 0.0))
             lost = await patient.act(attempt, action, {"PowerState": state})
 
             async def look() -> bool | None:
-                return _STATES.get(text(await self._unit.again(path), "PowerState"))
+                return _STATES.get(text(await read_again(ahead, path, self.device), "PowerState"))
 
             await patient.confirm(attempt, look, lambda now: now is on, lost)
             meters = (meter.path for (_, name), meter in self._meters.items() if name == outlet)

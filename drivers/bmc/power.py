@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from drivers.resources.values import Json, section, text
 from drivers.resources.writing import Writer, find_action
 from harness.controls import Boot, PowerState
@@ -33,6 +35,7 @@ async def set_power(writer: Writer, path: str, state: PowerState, *, force: bool
     if (state, force) not in _COMMANDS:
         raise ValueError(f"power can be set to On or Off, not to {state}")
     attempt = f"switch its power {state}"
+    writer = replace(writer, wire=writer.wire.ahead)
     system = await writer.wire.get(path)
     if power_state(system) is state:
         return state

@@ -42,7 +42,8 @@ def connect_modbus(connection: Connection) -> ModbusLink:
     """A link by the address: `modbus+tcp://host:port`, or `modbus+rtu:///dev/ttyUSB0?baud=19200&parity=E`.
 
     `modbus+rtu+tcp://host:port` is a serial device server, frames of RTU over TCP; `modbus+rtu://host:port` means the
-    same. The network is not touched. Raises DefinitionError.
+    same. Devices on one port may differ in baud, parity and stop bits, not in the time-out. The network is not touched.
+    Raises DefinitionError.
     """
     parts = split_address(connection, ["modbus+tcp", "modbus+rtu", "modbus+rtu+tcp"])
     if parts.scheme == "modbus+tcp":
@@ -69,7 +70,7 @@ def connect_modbus(connection: Connection) -> ModbusLink:
         bus = share_bus(settings)
     except ValueError as error:
         raise wrong(connection, "address", str(error)) from error
-    return RtuLink(connection.device, bus)
+    return RtuLink(connection.device, bus, settings)
 
 
 class TcpLink:

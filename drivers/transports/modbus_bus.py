@@ -1,5 +1,7 @@
 """A bus of Modbus RTU: one worker thread, silence kept between frames, and no late answer ever taken for another.
 
+Units may differ in speed, parity and stop bits: the port is set for each before it is spoken to.
+
 RTU has no transaction number: an answer that comes after the time-out looks like the answer to the next request of the
 same length (measured with pymodbus, which then returns it). So after any failure the bus is emptied until it is quiet,
 a silent unit is left alone for twice the time-out, and then asked something of another length first: once *that* is
@@ -12,8 +14,6 @@ import asyncio
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import cast
 
 import serial
 from pymodbus import ModbusException
@@ -21,7 +21,7 @@ from pymodbus.client import ModbusSerialClient
 from pymodbus.exceptions import ConnectionException
 from pymodbus.pdu import ModbusPDU
 
-from drivers.transports.modbus_port import NetworkPort, drain, is_pseudo_terminal
+from drivers.transports.modbus_port import BusSettings, PortUnfit, client_for, drain
 from drivers.transports.modbus_wire import (
     MOST_REGISTERS,
     Ask,
@@ -51,33 +51,22 @@ _LONGEST = 256
 """Octets in the longest frame (V1.02, 2.5.1.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class BusSettings:
-    """One serial bus. `port` is a device path or a pyserial URL; `timeout` in wall seconds, beside the reply's time."""
-
-    port: str
-    baud: int
-    parity: str
-    stopbits: int
-    timeout: float
-
-    @property
-    def character(self) -> float:
-        """Seconds that one character takes on the wire."""
-        return (9 + (self.parity != "N") + self.stopbits) / self.baud
-
-
 class Bus:
-    """One serial port with its worker thread, shared by every device on it."""
+    """One serial port with its worker thread, shared by every device on it; port and time-out are one for all."""
 
     def __init__(self, settings: BusSettings) -> None:
         self.settings = settings
+        self._line = settings
+        """How the line is to be set for the request whose turn it is."""
+        self._set = settings
+        """How it was set for the last one."""
         self._client: ModbusSerialClient | None = None
         self._worker: ThreadPoolExecutor | None = None
         self._users: set[int] = set()
         self._heard = bytearray()
         self._sent = b""
-        self._free_at = 0.0
+        self._ended = 0.0
+        """When the last exchange did."""
         self._owed: defaultdict[int, set[int]] = defaultdict(set)
         """By unit: the lengths of requests whose answers may still come."""
         self._held: dict[int, float] = {}
@@ -104,10 +93,9 @@ class Bus:
         """What became of the exchanges with one unit."""
         return self._counters.get(unit, Counters())
 
-    @property
-    def deadline(self) -> float:
-        """Wall seconds within which a request has ended once it is its turn, however the bus behaves."""
-        last = 4 * self.settings.timeout + 2 * _LONGEST * self.settings.character + 2 * _EMPTYING
+    def deadline(self, line: BusSettings) -> float:
+        """Wall seconds within which a request on a line set so has ended once it is its turn, whatever the bus does."""
+        last = 4 * self.settings.timeout + 2 * _LONGEST * line.character + 2 * _EMPTYING
         return self._patience + last + (_CONNECTING if "://" in self.settings.port else 0.0)
 
     @property
@@ -123,12 +111,12 @@ class Bus:
         """Whether a unit was silent so often that it is left alone for the moment."""
         return self._asleep.get(unit, 0.0) > time.monotonic()
 
-    async def ask(self, user: int, unit: int, ask: Ask) -> ModbusPDU:
-        """The answer to a request; raises Spoiled when the second attempt of a read failed too."""
+    async def ask(self, user: int, unit: int, ask: Ask, line: BusSettings) -> ModbusPDU:
+        """The answer to a request on the line set so; raises Spoiled when the second attempt of a read failed too."""
         self.join(user)
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"bus {self.settings.port}")
-        return await asyncio.get_running_loop().run_in_executor(self._worker, self._ask, unit, ask)
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._ask, unit, ask, line)
 
     async def release(self, user: int) -> None:
         """The last user to go closes the port."""
@@ -140,11 +128,12 @@ class Bus:
         await asyncio.get_running_loop().run_in_executor(worker, self._close)
         worker.shutdown(wait=False)
 
-    def _ask(self, unit: int, ask: Ask) -> ModbusPDU:
+    def _ask(self, unit: int, ask: Ask, line: BusSettings) -> ModbusPDU:
         asleep = self._asleep.get(unit, 0.0) - time.monotonic()
         if asleep > 0:
             seen = f"it is dormant: silent {self._dead[unit]} times in a row, asked again in {asleep:.0f} s"
             raise Spoiled(Fault.SILENCE, seen)
+        self._line = line
         self._until = time.monotonic() + self._patience
         try:
             return self._attempt(unit, ask)
@@ -179,8 +168,9 @@ class Bus:
             raise Spoiled(Fault.GARBAGE, f"the bus did not fall quiet within {self._patience:.1f} s")
         fault: Fault | None = None
         try:
+            silence = max(3.5 * max(self._set.character, self._line.character), _LEAST_SILENCE)
             client = self._opened(ask)
-            time.sleep(max(0.0, max(self._free_at, self._held.pop(unit, 0.0)) - time.monotonic()))
+            time.sleep(max(0.0, max(self._ended + silence, self._held.pop(unit, 0.0)) - time.monotonic()))
             self._discard()
             client = self._opened(ask)  # again, where the far end had hung up in the meantime; nothing was sent yet
             self._heard.clear()
@@ -211,7 +201,7 @@ class Bus:
             self._empty()
             if fault is not Fault.CRC:
                 self._held[unit] = time.monotonic() + 2 * self.settings.timeout
-        self._free_at = time.monotonic() + max(3.5 * self.settings.character, _LEAST_SILENCE)
+        self._ended = time.monotonic()
         self._dead[unit] = self._dead[unit] + 1 if fault is Fault.SILENCE else 0
         self._counters[unit] = self.counters(unit).plus(fault)
         if self._dead[unit] >= _DORMANT_AFTER:
@@ -220,28 +210,23 @@ class Bus:
             self._asleep.pop(unit, None)
 
     def _opened(self, ask: Ask) -> ModbusSerialClient:
-        settings = self.settings
-        fresh = self._client is None
-        if self._client is None:
-            self._client = ModbusSerialClient(
-                settings.port,
-                baudrate=settings.baud,
-                parity="N" if is_pseudo_terminal(settings.port) else settings.parity,
-                stopbits=settings.stopbits,
-                timeout=settings.timeout,
-                retries=0,
-                trace_packet=self._listen,
-            )
-        # The reply takes its time on the wire beside the unit's own.
-        self._client.comm_params.timeout_connect = settings.timeout + ask.octets * settings.character
-        if not self._client.connect():
+        """The port, open and set as this request wants it; raises Spoiled."""
+        line = self._line
+        fresh = self._client is None or not self._client.connected
+        try:
+            if self._client is None or fresh or self._set != line:
+                self._client, self._set = client_for(line, self._listen, self._client), line
+            # The reply takes its time on the wire beside the unit's own.
+            self._client.comm_params.timeout_connect = line.timeout + ask.octets * line.character
+            opened = self._client.connect()
+        except PortUnfit as error:
+            self._close()
+            raise Spoiled(Fault.NO_PORT, f"port {line.port} {error}") from error
+        if not opened:
             self._client = None
             reason = "it does not exist, is in use by another program, or may not be opened"
-            raise Spoiled(Fault.NO_PORT, f"port {settings.port} cannot be opened: {reason}")
-        if fresh:
-            self._openings += 1
-            if settings.port.startswith("socket://"):
-                self._client.socket = cast("serial.Serial", NetworkPort(cast("serial.Serial", self._client.socket)))
+            raise Spoiled(Fault.NO_PORT, f"port {line.port} cannot be opened: {reason}")
+        self._openings += fresh
         return self._client
 
     def _discard(self) -> None:

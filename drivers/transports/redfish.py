@@ -1,7 +1,8 @@
 """Redfish over HTTPS: one verified connection pool and one login session per BMC, every failure in our own words.
 
 Reads are retried within one deadline. A write is sent once: a second time only where the first was answered with 401,
-which says that it was not applied (RFC 9110, 15.5.2), or was never sent. A refused login is never tried again.
+which says that it was not applied (RFC 9110, 15.5.2), or was never sent. A refused login is never tried again. Reads
+wait for each other, a few at once; writes have slots of their own, so that what cuts the power waits for no reading.
 Client: DMTF's `redfish.aio`. Protocol: DSP0266 1.21 (sessions: 13.3.4, error responses: 8.6, queries: 7.3).
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any
@@ -19,6 +21,7 @@ import aiohttp
 import redfish.aio as dmtf  # type: ignore[import-untyped]
 from redfish.aio.response import AsyncRestResponse  # type: ignore[import-untyped]
 
+from drivers.transports.address import number_option
 from drivers.transports.redfish_errors import EXCERPT, FIRMWARE, Faults, Json
 from drivers.transports.redfish_http import SpokeUnasked, open_http
 from drivers.transports.redfish_login import Login
@@ -29,7 +32,11 @@ from harness.errors import DefinitionError, DeviceError, Misbehaved, Unreachable
 __all__ = ["Json", "RedfishWire", "Reply"]
 
 IN_FLIGHT = 4
-"""Requests at once; a BMC that serialises gains nothing from more, and a slow one suffers."""
+"""Reads at once; a BMC that serialises gains nothing from more, and a slow one suffers."""
+RESERVED = 2
+"""Writes at once, beside the reads; not one, for a BMC may sit on a write as well as on a read."""
+_CONNECTIONS = IN_FLIGHT + RESERVED + 1
+"""A stream of events keeps one for itself."""
 GET_ATTEMPTS = 3
 PAUSE = 0.2
 """Wall seconds before a read is tried again, doubled each time."""
@@ -47,6 +54,14 @@ class Reply:
     """Seconds after which to ask again, where the service says so."""
 
 
+@dataclass(slots=True)
+class _Connected:
+    """What there is while the wire is open."""
+
+    session: aiohttp.ClientSession | None = None
+    login: Login | None = None
+
+
 class RedfishWire:
     """The way to one Redfish service. Build it with `RedfishWire.of`; it touches the network from `open()` on."""
 
@@ -59,9 +74,9 @@ class RedfishWire:
         self._tls = tls
         self._timeout = timeout
         self._faults = Faults(device, base, timeout, hidden=password)
-        self._session: aiohttp.ClientSession | None = None
-        self._login: Login | None = None
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._live = _Connected()
+        self._reads = asyncio.Semaphore(IN_FLIGHT)
+        self._writes = asyncio.Semaphore(RESERVED)
 
     @classmethod
     def of(cls, connection: Connection) -> RedfishWire:
@@ -86,7 +101,7 @@ class RedfishWire:
             user=connection.user,
             password=password.reveal() if password else "",
             tls=trust_of(connection),
-            timeout=_positive(connection, "timeout", 10.0),
+            timeout=number_option(connection, "timeout", 10.0, 0.001, 3599.0),
         )
 
     @property
@@ -94,12 +109,18 @@ class RedfishWire:
         """Wall seconds that one call may take."""
         return self._timeout
 
+    @property
+    def ahead(self) -> RedfishWire:
+        """The same wire, its reads in the slots of writes: for what has to be read before and after cutting power."""
+        other = copy(self)
+        other._reads = self._writes  # noqa: SLF001 - of our own class
+        return other
+
     async def open(self) -> None:
         """Connect and log in, once; raises Unreachable, Refused or Misbehaved."""
-        if self._session is None:
-            # One connection more than requests: a stream of events keeps one for itself.
-            self._session = open_http(self._tls, IN_FLIGHT + 1)
-            self._login = Login(self._session, self._faults, self._user, self._password)
+        if self._live.session is None:
+            self._live.session = open_http(self._tls, _CONNECTIONS)
+            self._live.login = Login(self._live.session, self._faults, self._user, self._password)
         login = self._ready("log in")
         try:
             async with asyncio.timeout(self._timeout):
@@ -109,8 +130,8 @@ class RedfishWire:
 
     async def close(self) -> None:
         """Log out and close every connection; never raises, and a second call does nothing."""
-        session, self._session = self._session, None
-        login, self._login = self._login, None
+        session, self._live.session = self._live.session, None
+        login, self._live.login = self._live.login, None
         try:
             if login is not None:
                 await login.release()
@@ -132,7 +153,7 @@ class RedfishWire:
 
     async def fetch(self, path: str) -> Reply | None:
         """As `find`, with status, ETag and headers. An answer without content is an error, unless it is 202 or 204."""
-        async with self._slots:
+        async with self._reads:
             return await self._read(path)
 
     async def gather(self, paths: Iterable[str]) -> dict[str, Json | None]:
@@ -157,7 +178,7 @@ class RedfishWire:
         """
         attempt = f"{method} {path}"
         headers = {"If-Match": etag} if etag else None
-        async with self._slots:
+        async with self._writes:
             try:
                 async with asyncio.timeout(self._timeout):
                     answer = await self._ask(attempt, method, path, body=dict(body), headers=headers)
@@ -172,7 +193,7 @@ class RedfishWire:
     async def stream(self, path: str) -> AsyncIterator[aiohttp.StreamReader]:
         """The octets of an answer that never ends (server-sent events); raises DeviceError where it does not begin."""
         attempt = f"GET {path}"
-        login, session = self._ready(attempt), self._session
+        login, session = self._ready(attempt), self._live.session
         if session is None or not path.startswith("/"):
             raise Misbehaved(self._device, attempt, "the link leads to another host", "Its firmware is at fault.")
         try:
@@ -255,7 +276,7 @@ class RedfishWire:
 
     async def _request(self, login: Login, method: str, path: str, **given: object) -> Any:
         """One request over a clean connection: what was not sent over another one is no second sending."""
-        for _ in range(IN_FLIGHT + 1):
+        for _ in range(_CONNECTIONS):
             try:
                 return await getattr(login.client, method.lower())(path, **given)
             except dmtf.RedfishConnectionError as error:
@@ -264,9 +285,9 @@ class RedfishWire:
         return await getattr(login.client, method.lower())(path, **given)
 
     def _ready(self, attempt: str) -> Login:
-        if self._login is None:
+        if self._live.login is None:
             raise Unreachable(self._device, attempt, "the connection is not open", "Open the device first.")
-        return self._login
+        return self._live.login
 
     def _reply(self, attempt: str, answer: Any, *, empty: bool) -> Reply:
         body = {} if empty and not answer.read else self._faults.decode(attempt, answer)
@@ -287,10 +308,3 @@ class RedfishWire:
                 raise problem
             return float(asked)
         return float(PAUSE * 2**tried)
-
-
-def _positive(connection: Connection, name: str, default: float) -> float:
-    value = connection.options.get(name, default)
-    if isinstance(value, str | bool) or not 0 < value < 3600:
-        raise DefinitionError(f"{connection.device}: option {name} must be a number of seconds, not {value!r}")
-    return float(value)

@@ -2,13 +2,15 @@
 
 Standards: RFC 3416 (protocol operations), RFC 3414 and 7860 (user-based security), RFC 3826 (AES). Reads go by
 gufo-snmp where it is installed and by pysnmp where not; an attempt that failed is repeated once, by pysnmp, over a
-fresh engine where v3 had an old one.
+fresh engine where v3 had an old one. In v3 the first read after opening or after a failure is pysnmp's: it hears that a
+key is refused, which gufo-snmp takes for silence, and a wrong key that is sent again and again may lock the user out.
 
 A unit that was replaced by another one at the same address is reported as Misbehaved, by every read until the link is
 closed: nothing that is read from it is evidence on the first one. In v3 every message names the engine it is for, so a
-changed snmpEngineID says it (RFC 3411, 5); v2c knows no session, so snmpEngineID and sysObjectID are read with the
-first answer, after every failure and every ten seconds. An agent that has neither cannot be told apart there. Writes
-are not held up by it: who switches reads back, and what is to be off is switched off whoever answers.
+changed snmpEngineID says it (RFC 3411, 5); v2c knows no session, so snmpEngineID, sysObjectID and, where the driver
+knows where it stands, the serial number are read with the first answer, after every failure and every ten seconds. An
+agent that has none of them cannot be told apart there. Writes are not held up by it: who switches reads back, and what
+is to be off is switched off whoever answers.
 """
 
 from __future__ import annotations
@@ -56,16 +58,19 @@ _REPLACED_ADVICE = (
 )
 
 
-def connect_snmp(connection: Connection, *, repetitions: int = 20, block: int = 20, concurrency: int = 1) -> SnmpLink:
+def connect_snmp(
+    connection: Connection, *, repetitions: int = 20, block: int = 20, concurrency: int = 1, serial: Oid | None = None
+) -> SnmpLink:
     """A link to the agent of this connection; the network is not touched. Raises DefinitionError.
 
-    `repetitions` are rows a GETBULK, `block` values a GET, `concurrency` reads in flight: what the profile knows.
+    `repetitions` are rows a GETBULK, `block` values a GET, `concurrency` reads in flight: what the profile knows, as it
+    knows the OID of the `serial` number, by which one v2c unit is told from another of its model.
     """
     host, port = host_and_port(connection, split_address(connection, ["snmp"]), 161)
     timeout = number_option(connection, "timeout", 1.0, 0.05, 60.0)
     agent = Agent(host, port, _credentials(connection), timeout, repetitions)
     wires: list[Wire] = [] if connection.options.get("fast") is False else [*filter(None, [fast_wire(agent)])]
-    return SnmpLink(connection.device, agent, wires, block=block, concurrency=concurrency)
+    return SnmpLink(connection.device, agent, wires, block=block, concurrency=concurrency, serial=serial)
 
 
 def _credentials(connection: Connection) -> Credentials:
@@ -96,12 +101,17 @@ def check_snmp_options(connection: Connection, *extra: str) -> None:
 class SnmpLink:
     """One SNMP agent. Reads are retried once, writes never; every call ends within a deadline."""
 
-    def __init__(self, device: str, agent: Agent, wires: Sequence[Wire], *, block: int, concurrency: int) -> None:
+    def __init__(
+        self, device: str, agent: Agent, wires: Sequence[Wire], *, block: int, concurrency: int, serial: Oid | None
+    ) -> None:
         self._device = device
         self._agent = agent
         self._engine = EngineWire(agent)
         self._wires: tuple[Wire, ...] = (*wires, self._engine) if wires else (self._engine, self._engine)
+        self._accepted = False
+        """Whether the last read went well, and so the keys are those of the agent."""
         self._peer = Peer()
+        self._marks: Mapping[str, Oid] = {**_MARKS, "serial number": serial} if serial else _MARKS
         self._block = block
         self._reading = asyncio.Semaphore(concurrency if not wires else 1)  # a gufo session is one conversation
 
@@ -175,17 +185,21 @@ class SnmpLink:
     async def close(self) -> None:
         """Release sockets and engine, and forget who answered; may be called twice."""
         self._peer.forget()
+        self._accepted = False
         for wire in dict.fromkeys(self._wires):
             wire.close()
 
     async def _read(self, attempted: str, exchange: Callable[[Wire], Awaitable[T]], deadline: float) -> T:
         failed: ExchangeFailed | None = None
         async with self._reading:
-            for wire in self._wires:
+            trusted = self._accepted or self._agent.credentials.version == 2
+            self._accepted = False
+            for wire in self._wires if trusted else (self._engine, self._engine):
                 try:
                     async with asyncio.timeout(deadline):
                         found = await exchange(wire)
                     await self._recognise()
+                    self._accepted = True
                     return found
                 except TimeoutError:
                     # What was heard before says more than silence now.
@@ -211,22 +225,22 @@ class SnmpLink:
             engines = {wire.engine_id().hex() for wire in dict.fromkeys(self._wires)} - {""}
             changes = [self._peer.meet({"snmpEngineID": engine}) for engine in engines]
         elif self._peer.due:
-            changes = [self._peer.meet(await self._marks())]
+            changes = [self._peer.meet(await self._read_marks())]
         else:
             return
         if different := ", ".join(filter(None, changes)):
             raise ExchangeFailed(Failure.REPLACED, f"another unit answers at this address: {different}")
 
-    async def _marks(self) -> dict[str, str]:
+    async def _read_marks(self) -> dict[str, str]:
         """What a v2c agent says of itself. One that never said anything need not answer."""
         try:
             async with asyncio.timeout(self._agent.timeout + _SLACK):
-                found = await self._engine.get(list(_MARKS.values()))
+                found = await self._engine.get(list(self._marks.values()))
         except (TimeoutError, OSError, ExchangeFailed):
             if self._peer.known:
                 raise
             return {}
-        return {name: _shown(found[oid]) for name, oid in _MARKS.items()}
+        return {name: _shown(found[oid]) for name, oid in self._marks.items()}
 
     def _reset(self) -> None:
         self._peer.doubt()
@@ -263,5 +277,5 @@ def _shown(value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, bytes):
-        return value.hex()
+        return value.decode("ascii") if all(32 <= octet < 127 for octet in value) else value.hex()
     return dotted(value) if isinstance(value, tuple) else str(value)

@@ -184,15 +184,17 @@ class EngineWire:
             if self._engine is None:
                 # Loading its tables takes a tenth of a second, too long for the loop that interlocks run on.
                 self._engine = await asyncio.to_thread(api.SnmpEngine)
+            if self._target is None:  # also where the one who was making it was cancelled half way
                 kind = api.Udp6TransportTarget if ":" in self._agent.host else api.UdpTransportTarget
                 try:
-                    self._target = await kind.create(
+                    target = await kind.create(
                         (self._agent.host, self._agent.port), timeout=self._agent.timeout, retries=0
                     )
                 except PySnmpError as error:
                     self.close()
                     raise ExchangeFailed(Failure.SILENT, f"no address: {error}") from error
-                _hear_only(self._target)
+                _hear_only(target)
+                self._target = target
             return self._engine, self._target
 
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import textwrap
 import threading
 import tty
@@ -207,6 +208,8 @@ class Line:
         self.asked: list[tuple[int, int, int]] = []
         self.written: list[tuple[int, int, list[int]]] = []
         self.identifications: dict[int, tuple[bytes, ...]] = {}
+        self.speeds: dict[int, int] = {}
+        """By unit, as termios numbers it: the speed at which it understands; any speed where it is not named."""
         self.stubborn = False
         """Confirms every write and does none."""
         self._master, self._slave = os.openpty()
@@ -265,7 +268,8 @@ class Line:
         self.asked.append((unit, first, count))
         fate = self.plan.get(len(self.asked), self.plan.get(-unit, ""))
         registers = self.units.get(unit)
-        if registers is None or fate == "drop":
+        speed = termios.tcgetattr(self._slave)[5]
+        if registers is None or fate == "drop" or self.speeds.get(unit, speed) != speed:
             return
         words = [registers.get(first + at) for at in range(count)] if frame[1] == 3 else []
         if fate.startswith("exception-"):

@@ -187,7 +187,7 @@ async def _hang_up(writer: asyncio.StreamWriter) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [_nothing, _nonsense, _hang_up])
-@pytest.mark.parametrize("scheme", ["https", "ssh", "modbus+tcp"])
+@pytest.mark.parametrize("scheme", ["https", "ssh", "modbus+tcp", "modbus+rtu+tcp"])
 def test_a_port_that_is_half_open_or_another_service_ends_in_time(
     scheme: str, behaviour: Callable[[asyncio.StreamWriter], Awaitable[None]]
 ) -> None:

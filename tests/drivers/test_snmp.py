@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.transports import snmp_engine
 from drivers.transports.snmp import Oid, SnmpLink, connect_snmp
 from drivers.transports.snmp_wire import Column, ExchangeFailed, dotted, parse_oid
 from harness.connection import Connection, Option, Secret
@@ -114,6 +115,34 @@ def test_wrong_key_or_user_is_refused(agents: Agents, fast: bool, wrong: dict[st
     with pytest.raises(Refused, match="not tried again") as caught:
         ask(connection(port, version=3, fast=fast, **wrong), lambda link: link.get([DESCRIPTION]))
     assert "another-key" not in str(caught.value)
+
+
+def test_a_read_that_is_cancelled_while_its_engine_is_made_spoils_nothing(
+    agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the time-out comes before there is anything to ask with."""
+    port = agents.start(lines=("sysName here",))
+    began = asyncio.Event()
+    target = snmp_engine.api.UdpTransportTarget
+    make = target.create
+
+    async def hesitating(*address: object, **how: object) -> object:
+        if not began.is_set():
+            began.set()
+            await asyncio.Event().wait()
+        return await make(*address, **how)
+
+    monkeypatch.setattr(target, "create", hesitating)
+
+    async def question(link: SnmpLink) -> None:
+        reading = asyncio.create_task(link.get([NAME]))
+        await began.wait()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert await link.get([NAME]) == {NAME: b"here"}
+
+    ask(connection(port, fast=False), question)
 
 
 @WAYS

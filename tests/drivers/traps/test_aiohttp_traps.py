@@ -187,8 +187,8 @@ def test_trap_aiohttp_proxies(shown: Certificate) -> None:
 
     async def scenario() -> None:
         async with serving(shown) as bmc, logged_in(bmc) as wire:
-            assert wire._session is not None
-            assert not wire._session.trust_env
+            assert wire._live.session is not None
+            assert not wire._live.session.trust_env
 
     run(scenario)
 
@@ -211,7 +211,7 @@ def test_trap_time_out_that_swallows_a_cancellation(shown: Certificate) -> None:
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
-            assert wire._login is not None
-            assert wire._login.client._timeout == aiohttp.ClientTimeout(total=None)
+            assert wire._live.login is not None
+            assert wire._live.login.client._timeout == aiohttp.ClientTimeout(total=None)
 
     run(scenario)

@@ -41,6 +41,7 @@ class Relay(asyncio.DatagramProtocol):
         self._kept: list[bytes] = []
         self.fate = ""
         self.asked = asyncio.Event()
+        self.requests: list[bytes] = []
         self.port = 0
 
     async def open(self) -> None:
@@ -48,6 +49,11 @@ class Relay(asyncio.DatagramProtocol):
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", self.port))
         self.port = transport.get_extra_info("sockname")[1]
+
+    @property
+    def callers(self) -> int:
+        """From how many sockets it was asked."""
+        return len(self._behind)
 
     async def close(self) -> None:
         """Leave: the port is nobody's, and the kernel says so to who asks there."""
@@ -62,6 +68,7 @@ class Relay(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.asked.set()
+        self.requests.append(data)
         asyncio.get_running_loop().create_task(self._forward(data, addr))
 
     async def _forward(self, data: bytes, client: Address) -> None:
@@ -119,16 +126,18 @@ class Bench:
 
     async def start(self, **how: Any) -> None:
         """The agent comes back, as it was or as `how` says (see `Agents.start`)."""
-        await asyncio.to_thread(lambda: self.agents.start(ROWS, roots=(ROOT,), port=self.agent, **how))
+        given = {"table": ROWS, "roots": (ROOT,), **how}
+        await asyncio.to_thread(lambda: self.agents.start(**given, port=self.agent))
 
     async def restart(self, **how: Any) -> None:
         """It goes and comes back."""
         await self.stop()
         await self.start(**how)
 
-    def another_link(self, **given: str) -> SnmpLink:
-        """A link to the same agent with other secrets."""
-        return connect_snmp(connection(self.relay.port, version=self.version, fast=self.fast, **given))
+    def another_link(self, *, serial: Oid | None = None, **given: str) -> SnmpLink:
+        """A link to the same agent with other secrets, or that knows where its serial number stands."""
+        what = connection(self.relay.port, version=self.version, fast=self.fast, **given)
+        return connect_snmp(what, serial=serial)
 
     async def ends(self, call: Awaitable[object]) -> DeviceError | None:
         """The error in which a call ends, None where it does not fail; it does end."""
