@@ -60,7 +60,7 @@ def said_in(runs: Path, text: str) -> bool:
 
 def under_load(runs: Path) -> bool:
     """Whether burn-in has begun and its loads are on."""
-    return said_in(runs, "all accelerators under load")
+    return said_in(runs, "all hosts under load")
 
 
 def burning() -> list[str]:
