@@ -74,6 +74,14 @@ _ADVICE: tuple[tuple[str, str], ...] = (  # the first prefix that fits
     ),
     ("accelerator.problems", "Read what speaks against {subject} in the attachments; cold boot once, then replace it."),
     (
+        "host.checks.failed",
+        "Read what the tools of {subject} found in the attachments, and replace the drive, adapter or part they name.",
+    ),
+    (
+        "host.checks.tools",
+        "Only {value} of the tools that look at the parts of {subject} did so, wanted {wanted}. Install the others.",
+    ),
+    (
         "accelerator.thermal",
         "{subject} comes too near its thermal limit. Re-seat its cold plate and check its hoses for kinks and air.",
     ),

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from drivers.host.accelerators import describe, quantity
+from drivers.host.checks import OwnTools
 from drivers.host.jobs import Jobs
 from drivers.host.kernel_log import KernelLog
 from drivers.inband import ParseError, nvidia_smi, nvlink
 from drivers.physical_links import LinkReader
 from drivers.transports.ssh import Completed, SshWire
 from harness.capabilities import Accelerator, Identified, Job, Load, LogEntry, Output
+from harness.checks import Check
 from harness.errors import Misbehaved, Unsupported
 from harness.physical import PhysicalLink
 from harness.quantities import Channel, Reading, Sample, Unit
@@ -57,6 +59,7 @@ class Host:
         self._links = links
         self._interfaces = interfaces
         self._log = KernelLog(device, self._run, now)
+        self._tools = OwnTools(device, self._run, interfaces)
         self._seats: dict[str, str] = {}
         """PCI address to accelerator."""
 
@@ -125,6 +128,10 @@ class Host:
         """The kernel log of the present boot. An entry's identity holds the boot, so a restart brings new ones."""
         return await self._log.read()
 
+    async def checks(self) -> Sequence[Check]:
+        """What its own tools say of its drives, links, event log, neighbours and counters."""
+        return await self._tools.checks()
+
     async def physical_links(self) -> Sequence[PhysicalLink]:
         """The interfaces of its data network (those the bay gives addresses) below the packets, by name."""
         return await self._links.read(self._interfaces)
@@ -186,9 +193,9 @@ class Host:
         """Extend the lease of all running loads."""
         await self._jobs.renew()
 
-    async def _run(self, script: str) -> Completed:
-        """Run sh on the host; only for what may run twice."""
-        return await self._wire.run(f"/bin/sh -c {shlex.quote(f'{PATHS}; {script}')}", again=True)
+    async def _run(self, script: str, deadline: float | None = None) -> Completed:
+        """Run sh on the host, within the wire's deadline or that many wall seconds; only for what may run twice."""
+        return await self._wire.run(f"/bin/sh -c {shlex.quote(f'{PATHS}; {script}')}", deadline=deadline, again=True)
 
     async def _gpus(self) -> tuple[nvidia_smi.Gpu, ...]:
         attempt = "ask nvidia-smi"

@@ -50,6 +50,24 @@ class Drive:
     """What of an ATA or SCSI drive must be 0, by name; empty where it lists nothing."""
 
 
+def parse_scan(text: str) -> tuple[tuple[str, str], ...]:
+    """Every drive of `smartctl --scan -j` once: its name, and its kind where it takes that to reach it; else empty.
+
+    A drive behind a controller is reached by its number there (`megaraid,8`); of others the kind is a guess by the
+    name (smartctl(8), --scan), and smartctl does better without it. Raises ParseError.
+    """
+    found = read_object(text, TOOL)
+    if fields.section(found, "smartctl", TOOL) is None:
+        raise ParseError(f"{TOOL}: this is no answer of its own")
+    drives: dict[tuple[str, str], None] = {}
+    for each in fields.objects(found, "devices", TOOL):
+        name, kind = fields.text(each, "name", TOOL), fields.text(each, "type", TOOL)
+        if not name:
+            raise ParseError(f"{TOOL}: a drive without its name")
+        drives[name, kind if "," in kind else ""] = None
+    return tuple(drives)
+
+
 def parse(text: str) -> Drive:
     """The drive that was asked; raises ParseError."""
     found = read_object(text, TOOL)

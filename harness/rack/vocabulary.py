@@ -58,6 +58,8 @@ LIMIT_KEYS: Mapping[str, Unit] = MappingProxyType(
         "accelerator.fabric.clusters": _COUNT,
         "accelerator.problems": _COUNT,
         "accelerator.thermal.margin": Unit.KELVIN,
+        "host.checks.failed": _COUNT,
+        "host.checks.tools": _COUNT,
         # burn-in
         "burn_in.work": _COUNT,
         "burn_in.errors": _COUNT,

@@ -22,6 +22,8 @@ from harness.capabilities import (
     Part,
     Severity,
 )
+from harness.checks import Check, CheckVerdict, HostChecks
+from harness.errors import Misbehaved
 from harness.evidence import log_text
 from harness.plan import Device, Devices, Measure, Rack
 from harness.quantities import Reading, Value
@@ -185,6 +187,33 @@ def count_problems(accelerator: Accelerator | None) -> int | None:
 async def list_accelerators(host: Device) -> dict[str, Accelerator]:
     """A host's accelerators by name."""
     return {each.name: each for each in await host.ask(Accelerators).accelerators()}
+
+
+async def run_checks(host: Device) -> tuple[Check, ...]:
+    """What a host's own tools say of its parts."""
+    return tuple(await host.ask(HostChecks).checks())
+
+
+@pytest.mark.measures("host.checks.failed", "host.checks.tools", per="host", optional=True)
+async def test_hosts_in_band(rack: Rack, hosts: Devices, measure: Measure) -> None:
+    """The tools of every host find its drives, PCI Express links and event log sound, and enough of them were run."""
+    for host, checks in await hosts.each(run_checks):
+        lines = [f"{each.verdict.value:8} {each.tool:9} {each.unit:14} {each.text}" for each in checks]
+        rack.attach(f"{host.name}-checks.txt", "\n".join(lines), f"what the tools of {host.name} say of its parts")
+        failed = sum(each.verdict is CheckVerdict.FAIL for each in checks)
+        unclear = [each for each in checks if each.verdict is CheckVerdict.UNCLEAR]
+        values = {
+            # What could not be looked at is not sound.
+            "host.checks.failed": None if unclear and not failed else failed,
+            "host.checks.tools": len({c.tool for c in checks if c.verdict in (CheckVerdict.OK, CheckVerdict.FAIL)}),
+        }
+        for key in rack.definition.limits(*values):
+            measure(key, values[key], host.slot)
+        if unclear:
+            seen = "; ".join(f"{each.tool} {each.unit}".strip() + f": {each.text}" for each in unclear[:3])
+            more = f"; and {len(unclear) - 3} more" if len(unclear) > 3 else ""
+            advice = "Run that tool by hand on the host, as the user of the bay: most of them need to be root."
+            rack.failed(Misbehaved(host.name, "look at its parts with its own tools", seen + more, advice))
 
 
 @pytest.mark.measures("leak.state", per="compute_tray")

@@ -11,7 +11,7 @@ import pytest
 
 from drivers.inband import ParseError
 from drivers.inband.finding import Verdict
-from drivers.inband.smartctl import findings, parse
+from drivers.inband.smartctl import findings, parse, parse_scan
 
 Recorded = Callable[[str], str]
 Mutations = Callable[[str, int, int], Iterator[str]]
@@ -143,3 +143,17 @@ def test_spoilt_outputs_end_in_a_result_or_a_parse_error(recorded: Recorded, mut
         for spoilt in mutations(recorded(name), 17, 250):
             with contextlib.suppress(ParseError):
                 findings(parse(spoilt))
+
+
+def test_a_scan_names_every_drive_once_and_keeps_only_kinds_with_a_number() -> None:
+    listed = [{"name": "/dev/sda", "type": "scsi"}, {"name": "/dev/sda", "type": "sat"}]
+    listed += [{"name": "/dev/bus/0", "type": f"megaraid,{number}"} for number in (0, 1)]
+    found = parse_scan(json.dumps({"smartctl": {"exit_status": 0}, "devices": listed}))
+    assert found == (("/dev/sda", ""), ("/dev/bus/0", "megaraid,0"), ("/dev/bus/0", "megaraid,1"))
+    assert parse_scan('{"smartctl": {"exit_status": 0}}') == ()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"smartctl": 1}', '{"smartctl": {}, "devices": [{}]}'])
+def test_what_is_no_scan(text: str) -> None:
+    with pytest.raises(ParseError):
+        parse_scan(text)
