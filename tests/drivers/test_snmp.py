@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pysnmp.hlapi.v3arch import asyncio as api  # type: ignore[import-untyped]
 
-from drivers.transports import snmp_engine
 from drivers.transports.snmp import Oid, SnmpLink, connect_snmp
 from drivers.transports.snmp_wire import Column, ExchangeFailed, dotted, parse_oid
 from harness.connection import Connection, Option, Secret
@@ -123,7 +123,7 @@ def test_a_read_that_is_cancelled_while_its_engine_is_made_spoils_nothing(
     """On a busy machine the time-out comes before there is anything to ask with."""
     port = agents.start(lines=("sysName here",))
     began = asyncio.Event()
-    target = snmp_engine.api.UdpTransportTarget
+    target = api.UdpTransportTarget
     make = target.create
 
     async def hesitating(*address: object, **how: object) -> object:
