@@ -40,15 +40,20 @@ types: $(VENV)/.dev-stamp ## mypy, strict
 contracts: $(VENV)/.dev-stamp ## import contracts
 	$(BIN)/lint-imports
 
-# What mostly waits for time-outs to run out goes on beside the rest: two processes fit two cores.
-WAITING := tests/drivers/faults tests/drivers/traps tests/drivers/inband tests/drivers/host
+# Most tests wait: for time-outs to run out, for a simulated rack to be done. Three processes fit two cores.
+DRIVERS := tests/drivers
+WAITING := $(addprefix $(DRIVERS)/,faults traps host)
+PYTEST := $(BIN)/python -m pytest
 
 tests: $(VENV)/.dev-stamp ## the tests alone
-	@log=$$(mktemp); $(BIN)/python -m pytest $(WAITING) >$$log 2>&1 & waiting=$$!; \
-	trap 'kill $$waiting 2>/dev/null; rm -f $$log' EXIT INT TERM; \
-	$(BIN)/python -m pytest tests $(addprefix --ignore=,$(WAITING)); code=$$?; \
-	wait $$waiting || code=$$?; \
-	echo "--- beside them: $(WAITING)"; cat $$log; exit $$code
+	@first=$$(mktemp); second=$$(mktemp); \
+	$(PYTEST) $(DRIVERS) $(addprefix --ignore=,$(WAITING)) >$$first 2>&1 & drivers=$$!; \
+	$(PYTEST) $(WAITING) >$$second 2>&1 & waiting=$$!; \
+	trap 'kill $$drivers $$waiting 2>/dev/null; rm -f $$first $$second' EXIT INT TERM; \
+	$(PYTEST) tests --ignore=$(DRIVERS); code=$$?; \
+	wait $$drivers || code=$$?; wait $$waiting || code=$$?; \
+	echo "--- beside them: $(DRIVERS)"; cat $$first; \
+	echo "--- beside them: $(WAITING)"; cat $$second; exit $$code
 
 test: lint types contracts tests ## everything that CI runs
 

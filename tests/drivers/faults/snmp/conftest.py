@@ -39,6 +39,8 @@ class Relay(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._behind: dict[Address, asyncio.DatagramTransport] = {}
         self._kept: list[bytes] = []
+        self._forwarding: set[asyncio.Task[None]] = set()
+        self._making = asyncio.Lock()
         self.fate = ""
         self.asked = asyncio.Event()
         self.requests: list[bytes] = []
@@ -57,6 +59,7 @@ class Relay(asyncio.DatagramProtocol):
 
     async def close(self) -> None:
         """Leave: the port is nobody's, and the kernel says so to who asks there."""
+        await asyncio.gather(*self._forwarding, return_exceptions=True)
         for each in (self._transport, *self._behind.values()):
             if each is not None:
                 each.close()
@@ -69,9 +72,15 @@ class Relay(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Address) -> None:
         self.asked.set()
         self.requests.append(data)
-        asyncio.get_running_loop().create_task(self._forward(data, addr))
+        task = asyncio.get_running_loop().create_task(self._forward(data, addr))
+        self._forwarding.add(task)
+        task.add_done_callback(self._forwarding.discard)
 
     async def _forward(self, data: bytes, client: Address) -> None:
+        async with self._making:  # two requests of one caller go by one socket
+            await self._send_on(data, client)
+
+    async def _send_on(self, data: bytes, client: Address) -> None:
         if client not in self._behind:
             made, _ = await asyncio.get_running_loop().create_datagram_endpoint(
                 lambda: _Back(lambda answer: self._answer(answer, client)), remote_addr=self._agent
