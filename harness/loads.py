@@ -7,18 +7,21 @@ others' evidence. On a stop the loads are left to `make_safe`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from harness.capabilities import Job, JobState, Load, Workload
-from harness.errors import DeviceError, Misbehaved, Unreachable
+from harness.errors import DeviceError, Misbehaved, PlanError, Unreachable
 from harness.plan import Device, Devices, Rack
 from harness.rack.model import LoadSpec
 
 LOOK = 5.0
 """Rack seconds between two looks at the leading loads, but half a wall second at least."""
+ANSWERING = 10.0
+"""Rack seconds after which the far end of a network load, started as any other, is taken to listen."""
 SELDOM = 4
 """Every so many looks one goes to the loads beside, which are not expected to end yet."""
 OVERDUE = 30.0
@@ -49,6 +52,8 @@ class _Group:
     """By subject: rack seconds after the beginning, and what to start then; the leading one first."""
     jobs: dict[str, Outcome] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
+    servers: dict[str, tuple[float, Load]] = field(default_factory=dict)
+    """The far ends of other hosts' network loads: started in time, stopped at the end, not judged."""
     seen: dict[str, float] = field(default_factory=dict)
     """When a load was last asked for and ran: it may have ended at once after that."""
     silent: float = 0.0
@@ -88,7 +93,7 @@ async def hold(
     """
     spec = rack.definition.load(name)
     clock, began, start = rack.session.clock, rack.session.clock.elapsed(), rack.now()
-    groups = [_group(rack, host, index, name, spec) for index, host in enumerate(hosts)]
+    groups = [_group(rack, hosts.members, index, name, spec) for index in range(len(hosts))]
     ramp = rack.definition.duration("ramp")
     working = asyncio.gather(*(_work(rack, group, began) for group in groups))
     waiting = list(groups) if midway else []
@@ -102,6 +107,7 @@ async def hold(
             rack.progress(text, min(elapsed, spec.seconds), spec.seconds)
             await asyncio.wait((working,), timeout=_look(rack) / clock.pace)
         await working
+        await asyncio.gather(*(_hang_up(group) for group in groups))
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
@@ -121,13 +127,47 @@ def _together(groups: Sequence[_Group], none: float = math.inf) -> float:
     return max((group.started[group.lead] for group in groups if group.lead in group.started), default=none)
 
 
-def _group(rack: Rack, host: Device, index: int, name: str, spec: LoadSpec) -> _Group:
+def _group(rack: Rack, hosts: Sequence[Device], index: int, name: str, spec: LoadSpec) -> _Group:
     """The loads of a host; one whose telemetry is silent is not even asked."""
-    first = index * spec.stagger
+    host, first = hosts[index], index * spec.stagger
     loads = {host.slot: (first, load_of(host, name, spec))}
+    servers: dict[str, tuple[float, Load]] = {}
     for other, beside in rack.definition.companions(name).items():
-        loads[host.subject(other)] = (first + beside.delay + index * beside.stagger, load_of(host, other, beside))
-    return _Group(host, loads, {} if host.lost is None else dict.fromkeys(loads, host.lost))
+        at = first + beside.delay + index * beside.stagger
+        load = load_of(host, other, beside)
+        if beside.kind == "network":
+            # Each host calls the next one, the last the first: every host sends and is sent to, however many they are.
+            listening = replace(load, name=f"{other}-server", interface=_interface(rack, host))
+            servers[listening.name] = (at, listening)
+            load = replace(load, interface=listening.interface, peer=_far_end(rack, hosts, index))
+            at = (len(hosts) - 1) * (spec.stagger + beside.stagger) + beside.delay + ANSWERING
+        loads[host.subject(other)] = (at, load)
+    jobs: dict[str, Outcome] = {} if host.lost is None else dict.fromkeys(loads, host.lost)
+    return _Group(host, loads, jobs, servers=servers)
+
+
+def _interface(rack: Rack, host: Device) -> str:
+    """The first interface of a host that the cable map names; raises PlanError."""
+    for cable in rack.definition.cables:
+        slot, _, interface = cable.a.partition("/")
+        if slot == host.slot:
+            return interface
+    raise PlanError(f"the cable map names no interface of {host.slot}: a network load needs one")
+
+
+def _far_end(rack: Rack, hosts: Sequence[Device], index: int) -> str:
+    """The address that a host's network load calls: that of the next host; raises PlanError."""
+    if len(hosts) < 2:
+        raise PlanError("a network load needs two hosts")
+    other = hosts[(index + 1) % len(hosts)]
+    return other.data_address(_interface(rack, other))
+
+
+async def _hang_up(group: _Group) -> None:
+    """End what still listens: nobody calls any more. What cannot be stopped, its limit and its lease end."""
+    for load in (load for _, load in group.servers.values() if load.name in group.started):
+        with contextlib.suppress(DeviceError):
+            await group.host.ask(Workload).stop(load.name)
 
 
 def _look(rack: Rack) -> float:
@@ -142,6 +182,9 @@ async def _work(rack: Rack, group: _Group, began: float) -> None:
         if (lost := _loss(rack, group)) is not None:
             await _abandon(group, left, lost)
             return
+        for server, (at, load) in group.servers.items():
+            if server not in group.started and now >= began + at:
+                await _listen(rack, group, load)
         for subject in left:
             at, load = group.loads[subject]
             due = began + at
@@ -152,7 +195,15 @@ async def _work(rack: Rack, group: _Group, began: float) -> None:
                 await _ask(rack, group, subject)
         round_ += 1
         upcoming = [began + group.loads[subject][0] - now for subject in left if subject not in group.jobs]
+        upcoming += [began + at - now for server, (at, _) in group.servers.items() if server not in group.started]
         await clock.sleep(max(0.01, min([_look(rack), *(each for each in upcoming if each > 0)])))
+
+
+async def _listen(rack: Rack, group: _Group, load: Load) -> None:
+    """Start the far end of a network load; where that fails, whoever calls it says so."""
+    group.started[load.name] = rack.session.clock.elapsed()
+    with contextlib.suppress(DeviceError):
+        await group.host.ask(Workload).start(load)
 
 
 async def _ask(rack: Rack, group: _Group, subject: str) -> None:

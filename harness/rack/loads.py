@@ -56,5 +56,3 @@ def _check_beside(document: Document, place: Place, name: str, loads: Mapping[st
         yield document.problem((*place, "beside"), f"there is no load {beside!r}{did_you_mean(beside, loads)}")
     elif lead.beside is not None:
         yield document.problem((*place, "beside"), f"{beside} runs beside {lead.beside} itself: name that one")
-    if loads[name].kind == "network":
-        yield document.problem((*place, "kind"), "a network load has two ends: it runs in the links stage only")

@@ -59,6 +59,21 @@ def test_every_device_is_in_the_as_found_record(run: Run) -> None:
     assert len(set(serials)) == 16
 
 
+def test_every_kind_of_load_ran_beside_the_others_on_every_tray(run: Run) -> None:
+    """Network loads go round: each host sends to the next one, and the last to the first."""
+    summary = fold(read_journal(run.directory / "journal.jsonl").entries)
+    work = {
+        measured.subject: measured.value
+        for step in summary.steps
+        if step.planned.step.endswith("::test_burn_in")
+        for measured in step.measurements
+        if measured.key == "burn_in.load.work"
+    }
+    loads = ("cpu-test", "memory-test", "disk-test", "network-test")
+    assert set(work) == {f"tray-0{number}/{load}" for number in range(1, 5) for load in loads}
+    assert all(isinstance(value, int | float) and value > 0 for value in work.values())
+
+
 def test_it_verifies_and_says_what_it_is_not(run: Run) -> None:
     done = rackproof("verify", str(run.directory))
     assert done.returncode == 0
