@@ -42,7 +42,7 @@ def ask(address: str, question: Callable[[ModbusLink], Awaitable[T]], **options:
 
 def ask_bus(line: Line, question: Callable[[ModbusLink], Awaitable[T]]) -> T:
     line.units.setdefault(UNIT, {register: register for register in range(500)})
-    return ask(line.address(), question, timeout=0.1)
+    return ask(line.address(), question, timeout=0.3)
 
 
 def test_registers_are_read_over_a_bus(line: Line) -> None:

@@ -22,7 +22,7 @@ from harness.connection import Connection
 from harness.errors import DeviceError
 
 UNIT = 12
-TIMEOUT = 0.1
+TIMEOUT = 0.25
 GUARD = 3.0
 """Wall seconds beyond the deadline: a busy machine is not late."""
 SERIAL = (400, 4)
