@@ -274,7 +274,7 @@ def test_every_parser_has_a_share() -> None:
         for name, value in vars(import_module(f"drivers.inband.{module.name}")).items()
         if name == "parse" or name.startswith("parse_")
     }
-    # dmesg's is judged as well, so under another name; of a scan there is no recording, and its own test spoils one.
+    # dmesg's is judged as well, so under another name; of a scan there is no recording: test_smartctl has tests of it.
     assert parsers - {subject.parse for subject in SUBJECTS} == {dmesg.parse, smartctl.parse_scan}
     assert sum(math.ceil(LONG * subject.share / SHARES) for subject in SUBJECTS) >= LONG
 
