@@ -66,7 +66,7 @@ async def refused(bench: Bench) -> None:
 async def silent(bench: Bench) -> None:
     bench.unit.fate = "silent"
     error = await bench.fails(Unreachable)
-    assert "no answer within 0.1 s" in error.seen
+    assert "no answer within 0.25 s" in error.seen
 
 
 async def slow(bench: Bench) -> None:
