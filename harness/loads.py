@@ -218,10 +218,11 @@ async def _ask(rack: Rack, group: _Group, subject: str) -> None:
         group.silent = 0.0
     except Unreachable as error:
         # A link that drops takes no load with it: the load goes on as long as its lease, and so does the asking.
+        # A host that could never be asked has no lease to ask for either.
         now = rack.session.clock.elapsed()
         group.silent = group.silent or now
-        lease = group.host.ask(Workload).lease * rack.session.clock.pace
-        if subject not in group.started or now - group.silent > lease:
+        begun = subject in group.started
+        if not begun or now - group.silent > group.host.ask(Workload).lease * rack.session.clock.pace:
             group.jobs[subject] = error
     except DeviceError as error:
         group.jobs[subject] = error
