@@ -96,7 +96,8 @@ class SshWire:
         """Run one command; both its outputs come back whole, or it has failed.
 
         `deadline` is in wall seconds and total, once its turn has come; a command that exceeds it is killed. `again`
-        allows a second try on a fresh connection where the link drops: only for commands that may run twice.
+        allows a second try on a fresh connection where the link drops: only for commands that may run twice. A link
+        that drops before the host was asked to run anything is made anew once, whatever the command.
         Raises Unreachable, Refused, Misbehaved or Unsupported.
         """
         attempt = f"run {command.split(maxsplit=1)[0] if command.strip() else 'nothing'}"
@@ -115,17 +116,21 @@ class SshWire:
                 abandoned.set()
 
     def _run(self, job: _Command, again: bool) -> Completed:
+        spare = True
         while True:
             client = self._connected(job.end)
+            asked = False
             try:
-                return self._execute(client, job)
+                channel = self._session(client, job)
+                asked = True
+                return self._execute(channel, job)
             except (paramiko.SSHException, OSError, EOFError) as error:
                 if time.monotonic() >= job.end or job.abandoned.is_set():
                     self._doubtful = True  # others may still use the link; the next one looks whether it lives
                     raise self._too_late(job) from error
                 self._drop(client)
-                if again:
-                    again = False
+                if spare and (again or not asked):  # a link that was lost before the question has run nothing
+                    spare = False
                     continue
                 raise Unreachable(
                     self._target.device,
@@ -159,12 +164,12 @@ class SshWire:
         finally:
             self._connecting.release()
 
-    def _execute(self, client: paramiko.SSHClient, job: _Command) -> Completed:
+    def _session(self, client: paramiko.SSHClient, job: _Command) -> paramiko.Channel:
         transport = client.get_transport()
         if transport is None:
             raise EOFError("no transport")
         try:
-            channel = transport.open_session(timeout=left(job.end))
+            return transport.open_session(timeout=left(job.end))
         except paramiko.ChannelException as error:
             # The link is well, and other commands may be running on it.
             raise Unreachable(
@@ -173,6 +178,8 @@ class SshWire:
                 f"it opens no further session ({error.text})",
                 "Log other users out; see MaxSessions in the host's sshd_config.",
             ) from error
+
+    def _execute(self, channel: paramiko.Channel, job: _Command) -> Completed:
         # Nothing else ends a wait for the answer to `exec`: paramiko waits for ever.
         watchdog = threading.Timer(left(job.end), channel.close)
         watchdog.daemon = True

@@ -41,6 +41,8 @@ class Host:
     """Takes sessions, and does not answer what is asked in them."""
     sessions: int = 10
     """How many sessions one connection may have open at once (sshd_config, MaxSessions)."""
+    hang_ups: int = 0
+    """How many more requests for a session end the whole connection."""
     signals: list[str] = field(default_factory=list)
     port: int = 0
 
@@ -80,6 +82,7 @@ class Host:
                 self.running: set[Any] = set()
 
             def connection_made(self, conn: Any) -> None:
+                self.connection = conn
                 host.connections.append(conn)
 
             def begin_auth(self, username: str) -> bool:
@@ -95,6 +98,10 @@ class Host:
                 return password == host.password
 
             def session_requested(self) -> Any:
+                if host.hang_ups:
+                    host.hang_ups -= 1
+                    self.connection.abort()
+                    return False
                 if len(self.running) >= host.sessions:
                     raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "Connect failed")
                 if host.stuck:

@@ -160,6 +160,23 @@ def test_a_dropped_link_is_tried_once_more_only_where_allowed() -> None:
     asyncio.run(scenario())
 
 
+def test_a_link_that_drops_before_the_question_is_made_anew_once_whatever_the_command() -> None:
+    """sshd's idle time-out may fall between our look at the link and our question: nothing has run, so ask again."""
+
+    async def scenario() -> None:
+        async with serving(saying(b"done")) as server, logged_in(server) as wire:
+            server.hang_ups = 1
+            assert (await wire.run("write")).out == "done"
+            assert (server.commands, len(server.connections)) == (["write"], 2)
+            server.hang_ups = 2
+            with pytest.raises(Unreachable, match="broke off"):
+                await wire.run("write")
+            assert (server.commands, len(server.connections)) == (["write"], 3)
+            assert (await wire.run("write")).out == "done"
+
+    asyncio.run(scenario())
+
+
 def test_a_command_without_an_exit_status_proves_nothing() -> None:
     async def scenario() -> None:
         async def vanish(process: Process) -> None:
