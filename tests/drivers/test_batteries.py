@@ -59,7 +59,7 @@ def strong_battery(number: int) -> dict[int, int]:
 
 def use(line: Line, question: Callable[[Any], Awaitable[None]], profile: str = "orv3-bbu", **options: Option) -> None:
     async def run() -> None:
-        chosen = {"units": "64,65,66", "timeout": 0.1, **options}
+        chosen = {"units": "64,65,66", "timeout": 0.25, **options}
         at = datetime(2026, 1, 1, tzinfo=UTC)
         shelf = connect(Connection("shelf-1", line.address(), profile, options=chosen, now=lambda: at))
         try:

@@ -84,7 +84,7 @@ def connection(port: int, *, family: str = "orv3-rpu", **options: Option) -> Con
         "cdu-1",
         f"modbus+tcp://127.0.0.1:{port}",
         profile=family,
-        options={"unit": 12, "timeout": 0.2, **options},
+        options={"unit": 12, "timeout": 0.5, **options},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 

@@ -43,7 +43,7 @@ def use(line: Line, question: Callable[[Cdu], Awaitable[None]]) -> None:
                 "cdu-1",
                 line.address(),
                 profile="orv3-rpu",
-                options={"unit": UNIT, "timeout": 0.1},
+                options={"unit": UNIT, "timeout": 0.3},
                 now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             )
         )

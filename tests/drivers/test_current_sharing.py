@@ -65,7 +65,7 @@ def battery(number: int) -> dict[int, int]:
 
 def use(line: Line, question: Callable[[Any], Awaitable[None]], profile: str = "orv3-psu", **options: Option) -> None:
     async def run() -> None:
-        chosen = {"units": "200,201", "timeout": 0.1, **options}
+        chosen = {"units": "200,201", "timeout": 0.25, **options}
         at = datetime(2026, 1, 1, tzinfo=UTC)
         shelf = connect(Connection("shelf-1", line.address(), profile, options=chosen, now=lambda: at))
         try:
@@ -224,7 +224,7 @@ def test_a_unit_is_likeliest_of_the_family_that_has_its_number(
 ) -> None:
     long_serial = texts((24, 16, "S1234567890123456789012"))  # reaches where a manager has its serial number
     line.units = {unit: registers | (long_serial if unit in (200, 250) else {})}
-    options: Mapping[str, Option] = {"unit": unit, "timeout": 0.1}
+    options: Mapping[str, Option] = {"unit": unit, "timeout": 0.25}
     asked = candidates(Connection("shelf-1", line.address(), options=options, now=lambda: datetime.now(UTC)))
 
     async def ask() -> list[str]:

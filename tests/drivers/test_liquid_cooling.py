@@ -66,20 +66,20 @@ def place(name: str) -> str:
     return f"2.{10 * next(at for at, row in enumerate(VARIABLES) if row[0] == name) + 1}"
 
 
-def connection(port: int) -> Connection:
+def connection(port: int, timeout: float = 10.0) -> Connection:
     return Connection(
         "cdu-1",
         f"snmp://127.0.0.1:{port}",
         profile="rittal-lcp",
         secrets={"community": Secret("community", "public")},
-        options={"version": 2, "timeout": 0.5},
+        options={"version": 2, "timeout": timeout},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 
-def use(port: int, question: Callable[[LiquidCooling], Awaitable[T]]) -> T:
+def use(port: int, question: Callable[[LiquidCooling], Awaitable[T]], timeout: float = 10.0) -> T:
     async def run() -> T:
-        unit = connect(connection(port))
+        unit = connect(connection(port, timeout))
         try:
             await unit.open()
             return await question(unit)
@@ -201,4 +201,4 @@ def test_silence_raises(agents: Agents) -> None:
             with pytest.raises(Unreachable):
                 await call()
 
-    use(port, question)
+    use(port, question, timeout=0.5)

@@ -45,7 +45,7 @@ def ask(address: str, question: Question, **options: Option) -> None:
 
 def on_bus(line: Line, question: Question) -> None:
     line.units.setdefault(UNIT, {register: register for register in range(500)})
-    ask(line.address(), question, timeout=0.1)
+    ask(line.address(), question, timeout=0.25)
 
 
 def on_server(question: Question, scheme: str = "modbus+tcp", framer: FramerType = FramerType.SOCKET) -> None:

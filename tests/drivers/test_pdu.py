@@ -25,8 +25,10 @@ APC = "1.3.6.1.4.1.318.1.1.26"
 SYSTEM = {"1.3.6.1.2.1.1.2.0": ["objectid", ".1.3.6.1.4.1.318.1.3.4.6"]}
 
 
-def connection(port: int, profile: str = "apc-rpdu2", *, version: int = 2, community: str = "public") -> Connection:
-    options: dict[str, Option] = {"version": version, "timeout": 0.5}
+def connection(
+    port: int, profile: str = "apc-rpdu2", *, version: int = 2, community: str = "public", timeout: float = 10.0
+) -> Connection:
+    options: dict[str, Option] = {"version": version, "timeout": timeout}
     secrets = {
         "community": Secret("community", community),
         "auth": Secret("auth", "authentic-key"),
@@ -249,7 +251,7 @@ def test_silence_raises(agents: Agents) -> None:
             with pytest.raises(Unreachable):
                 await call()
 
-    use(connection(port), question)
+    use(connection(port, timeout=0.5), question)
 
 
 def test_a_wrong_profile_is_told_with_a_suggestion() -> None:

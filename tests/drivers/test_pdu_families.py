@@ -223,7 +223,7 @@ def connection(port: int, profile: str) -> Connection:
         f"snmp://127.0.0.1:{port}",
         profile=profile,
         secrets={"community": Secret("community", "public")},
-        options={"version": 2, "timeout": 0.5},
+        options={"version": 2, "timeout": 10.0},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 

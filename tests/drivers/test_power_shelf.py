@@ -50,7 +50,7 @@ def connection(address: str, units: Option = "200,201,202") -> Connection:
         "shelf-1",
         address,
         profile="orv3-psu",
-        options={"units": units, "timeout": 0.1},
+        options={"units": units, "timeout": 0.25},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 

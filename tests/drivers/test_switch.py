@@ -30,13 +30,13 @@ ENTITY = "1.3.6.1.2.1.47.1.1.1.1"
 SENSOR = "1.3.6.1.2.1.99.1.1.1"
 
 
-def connection(port: int) -> Connection:
+def connection(port: int, timeout: float = 10.0) -> Connection:
     return Connection(
         "switch-1",
         f"snmp://127.0.0.1:{port}",
         profile="standard-switch",
         secrets={"community": Secret("community", "public")},
-        options={"version": 2, "timeout": 0.5},
+        options={"version": 2, "timeout": timeout},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 
@@ -198,7 +198,7 @@ def test_silence_raises(agents: Agents) -> None:
             with pytest.raises(Unreachable):
                 await call()
 
-    use(connection(port), question)
+    use(connection(port, timeout=0.5), question)
 
 
 def test_a_recorded_sonic_has_the_neighbours_that_librenms_sees(agents: Agents, recorded: Recorded) -> None:

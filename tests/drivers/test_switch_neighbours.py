@@ -55,7 +55,7 @@ def read(agents: Agents, table: dict[str, list[str]]) -> Sequence[Neighbour]:
         "switch-1",
         f"snmp://127.0.0.1:{agents.start(table, roots=ROOTS)}",
         secrets={"community": Secret("community", "public")},
-        options={"version": 2, "timeout": 0.5},
+        options={"version": 2, "timeout": 10.0},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 

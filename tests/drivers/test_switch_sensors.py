@@ -64,7 +64,7 @@ def read(agents: Agents, table: dict[str, list[str]], profile: str, *roots: str)
         f"snmp://127.0.0.1:{agents.start(table, roots=('1.3.6.1.2.1', '1.0.8802', *roots))}",
         profile=profile,
         secrets={"community": Secret("community", "public")},
-        options={"version": 2, "timeout": 1.0},
+        options={"version": 2, "timeout": 10.0},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 

@@ -35,7 +35,7 @@ def shell(tmp_path: Path) -> Shell:
 
 def switch(login: Shell, agent: int, password: str = "battery", **options: Option) -> Any:
     own: dict[str, Option] = {"shell": f"ssh://127.0.0.1:{login.port}", "shell_user": "admin"}
-    own |= {"shell_host_key": PUBLIC, "dialect": "ethtool", "version": 2, "timeout": 0.5}
+    own |= {"shell_host_key": PUBLIC, "dialect": "ethtool", "version": 2, "timeout": 10.0}
     return connect_switch(
         Connection(
             "switch-1",
@@ -118,7 +118,7 @@ def test_a_switch_without_a_shell_says_what_to_do(shell: Shell, agents: Agents) 
         "switch-1",
         f"snmp://127.0.0.1:{port}",
         secrets={"community": Secret("community", "public")},
-        options={"version": 2, "timeout": 0.5},
+        options={"version": 2, "timeout": 10.0},
         now=lambda: NOW,
     )
 
