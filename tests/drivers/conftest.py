@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.drivers.redfish_peer import Certificate, certificate
+
 SNMPD = shutil.which("snmpd", path="/usr/sbin:/usr/local/sbin:" + os.environ.get("PATH", ""))
 CAPTURES = Path(__file__).parents[3] / "shared" / "captures"
 KINDS = {
@@ -101,6 +103,12 @@ def recording(name: str) -> dict[str, list[str]]:
             value = " ".join(value[at : at + 2] for at in range(0, len(value), 2))
         table[oid] = [KINDS[tag], value]
     return table
+
+
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """The certificate that BMCs of tests show; a key takes a while to make, so one serves all."""
+    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

@@ -215,3 +215,15 @@ async def logged_in(bmc: Bmc, **options: str | float) -> AsyncIterator[RedfishWi
         yield wire
     finally:
         await wire.close()
+
+
+def events(sent: bytes) -> Callable[[Call], Awaitable[bytes]]:
+    """A stream of events that stays open."""
+
+    async def answer(call: Call) -> bytes:
+        call.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + sent)
+        await call.writer.drain()
+        await asyncio.Event().wait()
+        return b""
+
+    return answer

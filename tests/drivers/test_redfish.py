@@ -18,17 +18,11 @@ from tests.drivers.redfish_peer import (
     Call,
     Certificate,
     always,
-    certificate,
     connection,
     logged_in,
     reply,
     serving,
 )
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 def test_one_session_is_made_used_and_released(shown: Certificate) -> None:

@@ -7,24 +7,17 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import pytest
-
 from drivers.bmc.power import set_power
 from drivers.resources.writing import Writer
 from drivers.transports.redfish import IN_FLIGHT, RedfishWire
 from harness.controls import PowerState
-from tests.drivers.redfish_peer import DEVICE, Bmc, Call, Certificate, certificate, logged_in, reply, serving
+from tests.drivers.redfish_peer import DEVICE, Bmc, Call, Certificate, logged_in, reply, serving
 
 PATH, ACTION = "/redfish/v1/Systems/1", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset"
 INFO = "/redfish/v1/Systems/1/ResetActionInfo"
 SLOW = tuple(f"/slow/{number}" for number in range(3 * IN_FLIGHT))
 GUARD = 5.0
 """Wall seconds after which something hangs; the reads are held for longer."""
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 class Held:

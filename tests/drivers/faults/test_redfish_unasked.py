@@ -17,7 +17,6 @@ from tests.drivers.redfish_peer import (
     Call,
     Certificate,
     always,
-    certificate,
     connection,
     logged_in,
     reply,
@@ -32,11 +31,6 @@ SLACK = 3.0
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(scenario())
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])

@@ -18,9 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,52 +31,21 @@ from drivers.bmc.events import stream_events
 from drivers.transports import redfish_http
 from drivers.transports.sse import CAP, EventSplitter
 from harness.errors import Misbehaved, Unreachable
+from tests.drivers.redfish_library import ACTION, PATH, aio_library
 from tests.drivers.redfish_peer import (
     DEVICE,
-    PASSWORD,
-    Bmc,
     Call,
     Certificate,
     always,
-    certificate,
+    events,
     logged_in,
     reply,
     serving,
 )
 
-PATH, ACTION = "/redfish/v1/Systems/1", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset"
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return certificate(tmp_path_factory.mktemp("tls"))
-
-
-@asynccontextmanager
-async def library(bmc: Bmc) -> AsyncIterator[Any]:
-    """The library's own client over aiohttp as it comes, logged in."""
-    context = ssl.create_default_context(cafile=str(bmc.shown.pem))
-    context.check_hostname = False
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        client = dmtf.AsyncRedfishClient(f"https://127.0.0.1:{bmc.port}", "admin", PASSWORD, session=session, timeout=5)
-        await client.login()
-        yield client
-
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(scenario())
-
-
-def events(sent: bytes) -> Callable[[Call], Coroutine[Any, Any, bytes]]:
-    """A stream of events that stays open."""
-
-    async def answer(call: Call) -> bytes:
-        call.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + sent)
-        await call.writer.drain()
-        await asyncio.Event().wait()
-        return b""
-
-    return answer
 
 
 def test_trap_sse_line_of_64_kib(shown: Certificate) -> None:
@@ -129,7 +96,7 @@ def test_trap_aiohttp_repeats_put_and_delete(shown: Certificate, method: str) ->
 
         async with serving(shown) as bmc:
             bmc.answers = {PATH: drop, ACTION: always(reply({}))}
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 with pytest.raises(dmtf.RedfishConnectionError):
                     await getattr(client, method)(PATH, body={})
             assert bmc.asked(PATH) == 2, "aiohttp sends it once now"
@@ -152,7 +119,7 @@ def test_trap_aiohttp_takes_an_unasked_answer(shown: Certificate) -> None:
                 return reply({"Id": "first"})
 
             bmc.answers = {"/first": twice, "/second": always(reply({"Id": "second"}))}
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 await client.get("/first")
                 await asyncio.sleep(0.1)
                 assert (await client.get("/second")).dict == {"Id": "first"}, "aiohttp discards it now"
@@ -173,7 +140,7 @@ def test_trap_aiohttp_body_of_any_length(shown: Certificate, monkeypatch: pytest
     async def scenario() -> None:
         async with serving(shown) as bmc:
             bmc.answers[PATH] = always(long)
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 assert len((await client.get(PATH)).read) > 20_000
             async with logged_in(bmc) as wire:
                 with pytest.raises(Misbehaved, match="no resource is that long"):

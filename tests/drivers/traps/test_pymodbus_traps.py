@@ -27,7 +27,6 @@ in test_register_traps.py.
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import inspect
 import os
@@ -52,6 +51,7 @@ from drivers.transports.modbus import ModbusLink, connect_modbus
 from drivers.transports.modbus_wire import Counters
 from harness.connection import Connection, Option
 from harness.errors import Misbehaved, Unreachable, Unsupported
+from tests.drivers.source_names import names_of
 
 if TYPE_CHECKING:
     from tests.drivers.conftest import Line
@@ -159,22 +159,6 @@ async def over_tcp(answer: Callable[[bytes], bytes], question: Question[T]) -> T
 def mbap(number: bytes, unit: int, words: list[int]) -> bytes:
     body = bytes([unit, 3, 2 * len(words)]) + b"".join(word.to_bytes(2, "big") for word in words)
     return number + b"\x00\x00" + len(body).to_bytes(2, "big") + body
-
-
-def names_of(folder: Path) -> set[str]:
-    """Every name, attribute and keyword in the modules of a folder."""
-    found: set[str] = set()
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute):
-                found.add(node.attr)
-            elif isinstance(node, ast.Name):
-                found.add(node.id)
-            elif isinstance(node, ast.keyword) and node.arg:
-                found.add(f"{node.arg}=")
-            elif isinstance(node, ast.ImportFrom):
-                found |= {each.name for each in node.names}
-    return found
 
 
 def test_every_trap_of_the_table_has_its_test() -> None:

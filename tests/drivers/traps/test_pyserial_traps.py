@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import os
 import re
@@ -28,6 +27,7 @@ from drivers.transports.modbus import ModbusLink, connect_modbus
 from drivers.transports.modbus_wire import Counters
 from harness.connection import Connection, Option
 from harness.errors import Unreachable
+from tests.drivers.source_names import names_of
 
 if TYPE_CHECKING:
     from tests.drivers.conftest import Line
@@ -58,22 +58,6 @@ def framed(*octets: int) -> bytes:
         for _ in range(8):
             value = value >> 1 ^ 0xA001 if value & 1 else value >> 1
     return bytes(octets) + value.to_bytes(2, "little")
-
-
-def names_of(folder: Path) -> set[str]:
-    """Every name, attribute and keyword in the modules of a folder."""
-    found: set[str] = set()
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute):
-                found.add(node.attr)
-            elif isinstance(node, ast.Name):
-                found.add(node.id)
-            elif isinstance(node, ast.keyword) and node.arg:
-                found.add(f"{node.arg}=")
-            elif isinstance(node, ast.ImportFrom):
-                found |= {each.name for each in node.names}
-    return found
 
 
 def test_every_trap_of_the_table_has_its_test() -> None:

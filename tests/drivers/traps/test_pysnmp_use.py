@@ -16,6 +16,7 @@ from pysnmp.smi.error import MibNotFoundError  # type: ignore[import-untyped]
 from pysnmp.smi.view import MibViewController  # type: ignore[import-untyped]
 
 from drivers.profile import SnmpProfile, profiles
+from tests.drivers.source_names import names_of
 
 ROOT_FOLDER = Path(__file__).parents[3]
 TRANSPORTS = ROOT_FOLDER / "drivers" / "transports"
@@ -27,20 +28,6 @@ def calls_of(folder: Path, pattern: str) -> Iterator[ast.Call]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and re.fullmatch(pattern, ast.unparse(node.func)):
                 yield node
-
-
-def names_of(folder: Path) -> set[str]:
-    """Every name, attribute and imported module in the modules of a folder."""
-    found: set[str] = set()
-    for path in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute):
-                found.add(node.attr)
-            elif isinstance(node, ast.Name):
-                found.add(node.id)
-            elif isinstance(node, ast.ImportFrom):
-                found |= {str(node.module), *(each.name for each in node.names)}
-    return found
 
 
 def test_trap_t1_no_walk_of_the_library_is_called() -> None:

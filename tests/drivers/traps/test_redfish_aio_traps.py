@@ -23,9 +23,7 @@ test_redfish_traps.py, those of aiohttp below in test_aiohttp_traps.py.
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
@@ -34,53 +32,23 @@ import redfish.aio as dmtf  # type: ignore[import-untyped]
 
 from drivers.transports.redfish import IN_FLIGHT, RedfishWire
 from harness.errors import DefinitionError, Misbehaved, Unreachable
+from tests.drivers.redfish_library import ACTION, PATH, aio_library
 from tests.drivers.redfish_peer import (
-    PASSWORD,
     SESSIONS,
     Bmc,
     Call,
     Certificate,
     always,
-    certificate,
     connection,
+    events,
     logged_in,
     reply,
     serving,
 )
 
-PATH, ACTION = "/redfish/v1/Systems/1", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset"
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return certificate(tmp_path_factory.mktemp("tls"))
-
-
-@asynccontextmanager
-async def library(bmc: Bmc) -> AsyncIterator[Any]:
-    """The library's own client over aiohttp as it comes, logged in."""
-    context = ssl.create_default_context(cafile=str(bmc.shown.pem))
-    context.check_hostname = False
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        client = dmtf.AsyncRedfishClient(f"https://127.0.0.1:{bmc.port}", "admin", PASSWORD, session=session, timeout=5)
-        await client.login()
-        yield client
-
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(scenario())
-
-
-def events(sent: bytes) -> Callable[[Call], Coroutine[Any, Any, bytes]]:
-    """A stream of events that stays open."""
-
-    async def answer(call: Call) -> bytes:
-        call.writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + sent)
-        await call.writer.drain()
-        await asyncio.Event().wait()
-        return b""
-
-    return answer
 
 
 def test_trap_aio_login_needs_https(shown: Certificate) -> None:
@@ -103,7 +71,7 @@ def test_trap_aio_argument_none_is_a_type_error(shown: Certificate) -> None:
     async def scenario() -> None:
         async with serving(shown) as bmc:
             bmc.answers[f"{PATH}?only"] = always(reply({"Id": "1"}))
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 with pytest.raises(TypeError):
                     await client.get(PATH, args={"only": None})
             async with logged_in(bmc) as wire:
@@ -119,7 +87,7 @@ def test_trap_aio_expand_is_encoded(shown: Certificate) -> None:
     async def scenario() -> None:
         async with serving(shown) as bmc:
             bmc.answers[f"{PATH}?{query}"] = always(reply({"Members": []}))
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 await client.get(PATH, args={"$expand": ".($levels=1)"})
                 assert "%3D1" in bmc.calls[-1].path, "the library sends = now"
             async with logged_in(bmc) as wire:
@@ -160,7 +128,7 @@ def test_trap_aio_location_on_another_host(shown: Certificate) -> None:
 
             bmc.whatever = login
             with pytest.raises(dmtf.RedfishInvalidTargetError):
-                async with library(bmc):
+                async with aio_library(bmc):
                     pass
             async with logged_in(bmc):
                 assert bmc.tokens == {"abc": f"{SESSIONS}/abc"}
@@ -175,7 +143,7 @@ def test_trap_aio_new_login_for_reads_only(shown: Certificate) -> None:
     async def scenario() -> None:
         async with serving(shown) as bmc:
             bmc.answers[ACTION] = always(reply({"done": True}))
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 bmc.tokens.clear()
                 assert (await client.post(ACTION, body={})).status == 401, "the library logs in for writes now"
             async with logged_in(bmc) as wire:
@@ -213,7 +181,7 @@ def test_trap_aio_no_retry_after(shown: Certificate) -> None:
                 return reply({}, 503, Retry_After="0") if bmc.asked(call.path) % 3 else reply({"Id": "1"})
 
             bmc.answers = {PATH: busy, ACTION: busy}
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 assert (await client.get(PATH)).status == 503, "the library waits now"
             bmc.calls.clear()
             async with logged_in(bmc) as wire:
@@ -231,7 +199,7 @@ def test_trap_aio_no_events(shown: Certificate) -> None:
     async def scenario() -> None:
         async with serving(shown) as bmc:
             bmc.answers["/sse"] = events(b"data: 1\n\n")
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 with pytest.raises(dmtf.RedfishTimeoutError):
                     await client.get("/sse", timeout=0.2)
             async with logged_in(bmc) as wire, wire.stream("/sse") as stream:
@@ -260,7 +228,7 @@ def test_trap_aio_no_limit_in_flight(shown: Certificate) -> None:
                 return reply({})
 
             bmc.answers = {f"/{number}": count for number in range(24)}
-            async with library(bmc) as client:
+            async with aio_library(bmc) as client:
                 await asyncio.gather(*(client.get(f"/{number}") for number in range(24)))
             assert enough.is_set(), "the library has a limit of its own now"
             most = 0
@@ -285,7 +253,7 @@ def test_trap_aio_bare_errors(shown: Certificate, root: bytes, bare: type[Except
         async with serving(shown) as bmc:
             bmc.whatever = always(root)
             with pytest.raises(bare):
-                async with library(bmc):
+                async with aio_library(bmc):
                     pass
             wire = RedfishWire.of(connection(bmc))
             with pytest.raises((Misbehaved, Unreachable)):
@@ -307,7 +275,7 @@ def test_trap_aio_no_session_left_is_no_wrong_password(shown: Certificate) -> No
 
             bmc.whatever = login
             with pytest.raises(dmtf.RedfishAuthenticationError):
-                async with library(bmc):
+                async with aio_library(bmc):
                     pass
             wire = RedfishWire.of(connection(bmc))
             with pytest.raises(Unreachable, match="all its sessions are taken"):

@@ -24,18 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redfish  # type: ignore[import-untyped]
 from redfish.rest import v1  # type: ignore[import-untyped]
 
 from drivers.transports.redfish import IN_FLIGHT, RedfishWire
 from harness.errors import Misbehaved
+from tests.drivers.redfish_library import PATH, library
 from tests.drivers.redfish_peer import (
-    PASSWORD,
-    Bmc,
     Call,
     Certificate,
     always,
-    certificate,
     logged_in,
     reply,
     serving,
@@ -44,27 +41,6 @@ from tests.drivers.redfish_peer import (
 # The library says this once a process at most, since it silences it; pytest undoes that.
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 DRIVERS = Path(__file__).parents[3] / "drivers"
-PATH, ACTION = "/redfish/v1/Systems/1", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset"
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return certificate(tmp_path_factory.mktemp("tls"))
-
-
-async def library(bmc: Bmc, use: Callable[[Any], Any], **options: Any) -> Any:
-    """Use the synchronous client, logged in, in a thread; gives back what `use` gives."""
-
-    def work() -> Any:
-        given = {"timeout": 5, "max_retry": 0, "check_connectivity": False} | options
-        client = redfish.redfish_client(f"https://127.0.0.1:{bmc.port}", "admin", PASSWORD, **given)
-        try:
-            client.login(auth="session")
-            return use(client)
-        finally:
-            client._session.close()
-
-    return await asyncio.to_thread(work)
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -34,13 +34,13 @@ from redfish.rest import v1  # type: ignore[import-untyped]
 
 from drivers.transports.redfish import RedfishWire
 from harness.errors import DefinitionError, Misbehaved, Unreachable
+from tests.drivers.redfish_library import ACTION, PATH, library
 from tests.drivers.redfish_peer import (
     PASSWORD,
     Bmc,
     Call,
     Certificate,
     always,
-    certificate,
     connection,
     logged_in,
     reply,
@@ -50,27 +50,6 @@ from tests.drivers.redfish_peer import (
 # The library says this once a process at most, since it silences it; pytest undoes that.
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 DRIVERS = Path(__file__).parents[3] / "drivers"
-PATH, ACTION = "/redfish/v1/Systems/1", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset"
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return certificate(tmp_path_factory.mktemp("tls"))
-
-
-async def library(bmc: Bmc, use: Callable[[Any], Any], **options: Any) -> Any:
-    """Use the synchronous client, logged in, in a thread; gives back what `use` gives."""
-
-    def work() -> Any:
-        given = {"timeout": 5, "max_retry": 0, "check_connectivity": False} | options
-        client = redfish.redfish_client(f"https://127.0.0.1:{bmc.port}", "admin", PASSWORD, **given)
-        try:
-            client.login(auth="session")
-            return use(client)
-        finally:
-            client._session.close()
-
-    return await asyncio.to_thread(work)
 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
