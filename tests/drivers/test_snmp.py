@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import Any, TYPE_CHECKING, TypeVar, cast
 
 import pytest
 from hypothesis import given, settings
@@ -115,7 +115,7 @@ def test_wrong_secrets_that_look_like_silence_say_so(agents: Agents, fast: bool,
 
 @WAYS
 @pytest.mark.parametrize("wrong", [{"auth": "another-key"}, {"user": "nobody"}])
-def test_wrong_key_or_user_is_refused(agents: Agents, fast: bool, wrong: dict[str, str]) -> None:
+def test_wrong_key_or_user_is_refused(agents: Agents, fast: bool, wrong: dict[str, Any]) -> None:
     port = agents.start()
     with pytest.raises(Refused, match="not tried again") as caught:
         ask(connection(port, version=3, fast=fast, **wrong), lambda link: link.get([DESCRIPTION]))
