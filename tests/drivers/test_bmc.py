@@ -9,15 +9,12 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from drivers.bmc import connect
 from drivers.bmc.tray import ComputeTray
@@ -36,6 +33,7 @@ from harness.capabilities import (
 from harness.connection import Connection, Driver, Secret
 from harness.errors import DefinitionError, Misbehaved, Unreachable
 from harness.quantities import Quality, Reading, Unit
+from tests.drivers.redfish_peer import Certificate
 
 CAPTURE = Path(__file__).parents[3] / "shared" / "captures" / "redfish" / "gb300-compute-tray"
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -43,35 +41,6 @@ V1 = "/redfish/v1"
 SYSTEM, CHASSIS, MANAGER = f"{V1}/Systems/S", f"{V1}/Chassis/Tray", f"{V1}/Managers/M"
 SESSIONS = f"{V1}/SessionService/Sessions"
 Tree = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Certificate:
-    pem: Path
-    fingerprint: str
-
-
-@pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path_factory.mktemp("tls") / "bmc.pem"
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
-    return Certificate(pem, made.fingerprint(hashes.SHA256()).hex())
 
 
 @dataclass

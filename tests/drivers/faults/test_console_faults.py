@@ -19,21 +19,8 @@ import pytest
 from drivers.transports import console, console_port
 from drivers.transports.console import ConsoleTarget, ConsoleWire
 from harness.errors import DeviceError, Misbehaved, Unreachable
+from tests.drivers.faults.contract import CONTRACT
 
-CONTRACT = {
-    "refused-connection",
-    "silence",
-    "slow",
-    "half-an-answer",
-    "garbage",
-    "wrong-secret",
-    "expired-session",
-    "reboot-in-mid-call",
-    "duplicate-reply",
-    "late-reply",
-    "unit-swapped",
-    "certificate-changed",
-}
 NOT_APPLICABLE = {
     "wrong-secret": "a line has no login of its own; that of the host behind it belongs to whoever holds the dialogue",
     "expired-session": "a line has no session",

@@ -19,6 +19,7 @@ import pytest
 
 from drivers.transports.redfish import RedfishWire
 from harness.errors import DeviceError, Misbehaved, Refused, Unreachable
+from tests.drivers.faults.contract import CONTRACT
 from tests.drivers.redfish_peer import (
     DEVICE,
     PASSWORD,
@@ -34,20 +35,6 @@ from tests.drivers.redfish_peer import (
     serving,
 )
 
-CONTRACT = {
-    "refused-connection",
-    "silence",
-    "slow",
-    "half-an-answer",
-    "garbage",
-    "wrong-secret",
-    "expired-session",
-    "reboot-in-mid-call",
-    "duplicate-reply",
-    "late-reply",
-    "unit-swapped",
-    "certificate-changed",
-}
 NOT_APPLICABLE: dict[str, str] = {}
 ELSEWHERE = {"duplicate-reply": ("test_redfish_unasked.py", "test_duplicate_reply")}
 DEADLINE = 0.6

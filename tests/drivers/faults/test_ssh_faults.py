@@ -19,6 +19,7 @@ import pytest
 from drivers.transports import ssh
 from drivers.transports.ssh import SshTarget, SshWire
 from harness.errors import DeviceError, Misbehaved, Refused, Unreachable
+from tests.drivers.faults.contract import CONTRACT
 from tests.drivers.ssh_peer import (
     DEVICE,
     OTHER,
@@ -33,20 +34,6 @@ from tests.drivers.ssh_peer import (
     silent,
 )
 
-CONTRACT = {
-    "refused-connection",
-    "silence",
-    "slow",
-    "half-an-answer",
-    "garbage",
-    "wrong-secret",
-    "expired-session",
-    "reboot-in-mid-call",
-    "duplicate-reply",
-    "late-reply",
-    "unit-swapped",
-    "certificate-changed",
-}
 NOT_APPLICABLE = {
     "duplicate-reply": "every packet is numbered and authenticated (RFC 4253, 6.4): a copy of one ends the link, which"
     " is garbage",

@@ -13,18 +13,16 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from drivers.bmc import connect as connect_tray
 from harness.connection import Connection, Option, Secret
+from tests.drivers.redfish_peer import Certificate, certificate
 
 CAPTURES = Path(__file__).parents[4] / "shared" / "captures" / "redfish"
 V1 = "/redfish/v1"
@@ -35,36 +33,6 @@ SENSORS = f"{CHASSIS}/Sensors"
 NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 Json = dict[str, Any]
 Hook = Callable[[web.Request, Json], Awaitable[web.StreamResponse | None]]
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A certificate that the server shows: its key beside it, and its fingerprint."""
-
-    pem: Path
-    fingerprint: str
-
-
-def make_certificate(folder: Path, name: str = "bmc") -> Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem = folder / f"{name}.pem"
-    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
-    return Certificate(pem, made.fingerprint(hashes.SHA256()).hex())
 
 
 @dataclass
@@ -192,15 +160,9 @@ Run = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    """The certificate that every mock-up shows."""
-    return make_certificate(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """Another certificate."""
-    return make_certificate(tmp_path_factory.mktemp("tls"), "other")
+    return certificate(tmp_path_factory.mktemp("tls"), "other")
 
 
 @pytest.fixture
