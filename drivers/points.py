@@ -8,10 +8,14 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from drivers.profile import RegisterPoint, SnmpPoint
 from drivers.transports.snmp import Oid, Value
 from harness.quantities import Channel, Quality, Reading, Sample, Unit
+
+MOST_OIDS = 16384
+"""Of every point of every device of a large rack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,12 @@ def sample(channel: Channel, value: float | bool | None, at: datetime) -> Sample
     return Sample(channel, reading_of(value, channel.unit, at))
 
 
+@lru_cache(maxsize=MOST_OIDS)
 def oid_of(template: str, part: int | str | None = None) -> Oid:
-    """The OID of a template for one part; raises ValueError where it needs a part and none is given."""
+    """The OID of a template for one part; raises ValueError where it needs a part and none is given.
+
+    Asked for the same again in every sweep of every device: what was read once is known.
+    """
     text = template if part is None else template.replace("{part}", str(part))
     return tuple(int(arc) for arc in text.split("."))
 

@@ -29,6 +29,8 @@ class Simulation:
     faults: tuple[str, ...] = ()
     seed: int = 1
     pace: float = PACE
+    replay: Path | None = None
+    """The directory of a recorded run whose telemetry is played back."""
 
 
 def simulator_command(model: Path, *arguments: str) -> list[str]:
@@ -44,6 +46,8 @@ def simulated_rack(simulation: Simulation, folder: Path, output: TextIO) -> Iter
     command += ["--bay-out", str(bay), "--dir", str(folder)]
     for fault in simulation.faults:
         command += ["--fault", fault]
+    if simulation.replay is not None:
+        command += ["--replay", str(simulation.replay)]
     command += ["--parent-pid", str(os.getpid())]
     said = folder / "simulator.log"
     with said.open("wb") as log:

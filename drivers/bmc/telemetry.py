@@ -8,17 +8,26 @@ has EnvironmentMetrics point at such a one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from drivers.bmc.places import Place
 from drivers.bmc.tree import Tree
-from drivers.resources.values import Json, links, natural, section, text
+from drivers.resources.values import Json, is_present, links, natural, section, text, unit_of
 from harness.quantities import Channel, Unit
 
 NOT_THE_DIE = re.compile(r"dram|hbm|mem|limit|margin|headroom|vreg|inlet|exhaust|edp|peak|max", re.IGNORECASE)
 INLET = re.compile(r"inlet|intake|ambient", re.IGNORECASE)
 LEAK_QUANTITY = "leak.wet"
+_QUANTITIES: Mapping[tuple[str, Unit], str] = {
+    ("Temperature", Unit.CELSIUS): "sensor.temperature",
+    ("Power", Unit.WATT): "sensor.power",
+    ("Voltage", Unit.VOLT): "sensor.voltage",
+    ("Current", Unit.AMPERE): "sensor.current",
+    ("Rotational", Unit.RPM): "sensor.rotation",
+    ("Percent", Unit.PERCENT): "sensor.percent",
+}
+"""ReadingType and unit of a board's sensor to its quantity (Sensor 1.12)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,24 @@ def choose_sources(tree: Tree, device: str, chosen: Mapping[str, str]) -> tuple[
     found.append(Source(Channel(device, "inlet.temperature", Unit.CELSIUS), inlet))
     found.append(Source(Channel(device, "tray.power", Unit.WATT), power))
     found.append(Source(Channel(device, LEAK_QUANTITY, Unit.COUNT), ""))
+    return tuple(sorted(found, key=lambda source: source.channel))
+
+
+def board_sources(tree: Tree, device: str, taken: Sequence[Source]) -> tuple[Source, ...]:
+    """One source for every further sensor of the boards, its part the chassis and the Id: `Chassis_0/VR_3_Temp`.
+
+    Sensors that are absent, state a unit that is not of their type, or a distance to a limit instead of the thing
+    itself are no channels: they would be missing in every sweep.
+    """
+    known = {source.path for source in taken}
+    found = []
+    for path, sensor in tree.all_sensors.items():
+        unit, _, sound = unit_of(sensor)
+        quantity = _QUANTITIES.get((text(sensor, "ReadingType"), unit))
+        direct = text(sensor, "ReadingBasis") in ("", "Zero")
+        if path not in known and quantity and sound and direct and is_present(sensor):
+            *_, chassis, _, ident = path.strip("/").split("/")
+            found.append(Source(Channel(device, quantity, unit, f"{chassis}/{ident}"), path))
     return tuple(sorted(found, key=lambda source: source.channel))
 
 

@@ -11,7 +11,7 @@ from drivers.bmc.inventory import firmware, identity, part
 from drivers.bmc.log import clear_logs, read_logs
 from drivers.bmc.ports import read_links
 from drivers.bmc.power import boot_of, read_power, set_boot, set_power
-from drivers.bmc.telemetry import LEAK_QUANTITY, Source, choose_sources
+from drivers.bmc.telemetry import LEAK_QUANTITY, Source, board_sources, choose_sources
 from drivers.bmc.tree import Tree, discover
 from drivers.bmc.trust import read_certificates, read_integrity
 from drivers.resources.leak import leaks, wet_count
@@ -30,14 +30,23 @@ from harness.quantities import Channel, Quality, Reading, Sample
 from harness.sensors import Sensor
 
 POLLING_FLOOR = 0.5
-"""Wall seconds; a recorded GB300 tray states a minimum collection interval of 1 s for its own reports."""
+"""Wall seconds, for the few values that are judged."""
+WHOLE_FLOOR = 1.0
+"""The same for every sensor: the minimum collection interval that a recorded GB300 tray states for its own reports."""
 
 
 class ComputeTray:
     """Identity, inventory, firmware, log, telemetry, leak detectors and what proves them; and power and boot source."""
 
     def __init__(
-        self, wire: RedfishWire, writer: Writer, now: Callable[[], datetime], max_age: float, chosen: dict[str, str]
+        self,
+        wire: RedfishWire,
+        writer: Writer,
+        now: Callable[[], datetime],
+        max_age: float,
+        chosen: dict[str, str],
+        *,
+        every_sensor: bool = False,
     ) -> None:
         self._device = writer.device
         self._writer = writer
@@ -45,6 +54,7 @@ class ComputeTray:
         self._now = now
         self._max_age = max_age
         self._chosen = chosen
+        self._every_sensor = every_sensor
         self._tree: Tree | None = None
         self._sources: tuple[Source, ...] = ()
         self._sensors = ReadPlan((), {}, ())
@@ -57,13 +67,14 @@ class ComputeTray:
 
     @property
     def polling_floor(self) -> float:
-        return POLLING_FLOOR
+        return WHOLE_FLOOR if self._every_sensor else POLLING_FLOOR
 
     async def open(self) -> None:
         """Log in and discover the tray; what is found is kept until `close`. Raises DeviceError."""
         await self._wire.open()
         tree = await discover(self._wire, self._device)
-        self._sources = choose_sources(tree, self._device, self._chosen)
+        sources = choose_sources(tree, self._device, self._chosen)
+        self._sources = (*sources, *board_sources(tree, self._device, sources)) if self._every_sensor else sources
         wanted = {source.path for source in self._sources if source.path}
         known = {path: tree.all_sensors[path] for path in sorted(wanted) if path in tree.all_sensors}
         reported = await choose_reports(
@@ -120,9 +131,9 @@ class ComputeTray:
         return await read_logs(self._wire, self._known("read its log").log_owners, self._device)
 
     async def leaks(self) -> Sequence[Leak]:
-        """Read every leak detector; one that cannot be read is unknown."""
+        """Read every leak detector, ahead of whatever else is being read; one that cannot be read is unknown."""
         self._known("read its leak detectors")
-        return leaks(await carry_out(self._wire, self._detectors, self._device, self._wire.timeout))
+        return leaks(await carry_out(self._wire.ahead, self._detectors, self._device, self._wire.timeout))
 
     async def clear_log(self) -> Sequence[LogEntry]:
         """Clear every event log; returns what was in them."""

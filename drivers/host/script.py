@@ -38,7 +38,7 @@ boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown; }
 nap() { command -p sleep "$1" 2>/dev/null || command -p sleep 1; }
 uptime() { read -r up _ </proc/uptime && echo "${up%%.*}"; }
 say() { printf '%s=%s\n' "$1" "$2"; }
-content() { if [ -e "$1" ]; then head -n 1 "$1"; fi; }
+content() { if [ -e "$1" ]; then line= && { IFS= read -r line <"$1" || :; } && printf '%s\n' "$line"; fi; }
 known() { for each in "$root"/*/; do each=${each%/}; [ -d "$each" ] && echo "${each##*/}"; done; }
 
 # Process ids that belong to the jobs below the directory $1.
@@ -231,9 +231,12 @@ watch) # NAME MAIN: kills the job when its lease or its time is over, or its mai
     # The limit is kept by timeout; this is for what timeout cannot end.
     last=$(($(uptime) + limit + 15))
     while nap 1; do
-        why= now=$(uptime)
+        # A hundred jobs of a rack look every second: nothing is started for it.
+        why= renewed=
+        read -r now _ </proc/uptime
+        now=${now%%.*}
         # A lease that cannot be read is as old as can be: somebody has removed the record.
-        renewed=$(content "$job/lease" 2>/dev/null)
+        { read -r renewed <"$job/lease"; } 2>/dev/null
         if [ $((now - ${renewed:-0})) -gt "$lease" ]; then why=lease; fi
         if [ "$now" -gt "$last" ]; then why=limit; fi
         kill -0 "$main" 2>/dev/null || why=orphan

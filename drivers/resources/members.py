@@ -6,6 +6,7 @@ bodies under one path (DMTF's own CDU has them) are none: what stands there is r
 
 from __future__ import annotations
 
+from collections.abc import Collection as Listed
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ from harness.errors import Misbehaved, Unsupported
 
 ROOT = "/redfish/v1/"
 MAX_PAGES = 200
+MOST_MEMBERS = 50_000
+"""Listed by one collection; a full event log has some thousands."""
+MOST_READ = 5_000
+"""Resources read one by one for one question; a recorded GB300 tray has 266 sensors, which are its most."""
 EXPAND = "?$expand=.($levels=1)"
 """Subordinate resources, one level deep (DSP0266, 7.3.2)."""
 
@@ -51,6 +56,9 @@ async def member_paths(wire: RedfishWire, path: str, device: str, query: str = "
         if resource is None:
             break
         _add(found, resource)
+        if len(found) > MOST_MEMBERS:
+            seen_there = f"it lists more than {MOST_MEMBERS} members"
+            raise Misbehaved(device, f"list {path}", seen_there, "The BMC's firmware is at fault.")
         following = resource.get("Members@odata.nextLink")
         page = following if isinstance(following, str) else ""
     return found
@@ -58,7 +66,7 @@ async def member_paths(wire: RedfishWire, path: str, device: str, query: str = "
 
 async def read_members(wire: RedfishWire, path: str, device: str) -> dict[str, Json]:
     """Every member of a collection, read one by one; one that does not exist is left out."""
-    found = await wire.gather(await member_paths(wire, path, device))
+    found = await _read(wire, await member_paths(wire, path, device), device)
     return {member: resource for member, resource in found.items() if resource is not None}
 
 
@@ -70,7 +78,7 @@ async def read_each(wire: RedfishWire, wanted: Mapping[str, str], device: str) -
         page = first.get(path) or {}
         more = isinstance(page.get("Members@odata.nextLink"), str)
         listed[owner] = await member_paths(wire, path, device) if more else _add({}, page)
-    found = await wire.gather(member for members in listed.values() for member in members)
+    found = await _read(wire, [member for members in listed.values() for member in members], device)
     return {
         owner: {member: body for member in members if (body := found[member]) is not None}
         for owner, members in listed.items()
@@ -89,7 +97,7 @@ async def read_collections(
         listed = await member_paths(wire, path, device)
         full = await _expanded(wire, path, device) if expands and len(listed) > 1 else {}
         told = {member: full.get(member, said) for member, said in listed.items()}
-        read = await wire.gather(member for member, said in told.items() if len(said) <= 1)
+        read = await _read(wire, [member for member, said in told.items() if len(said) <= 1], device)
         members = {member: read.get(member, said) for member, said in told.items()}
         there = {member: resource for member, resource in members.items() if resource is not None}
         if there and path not in {each.path for each in found}:
@@ -109,6 +117,14 @@ async def _expanded(wire: RedfishWire, path: str, device: str) -> dict[str, Json
         return await member_paths(wire, path, device, EXPAND)
     except (Misbehaved, Unsupported):
         return {}
+
+
+async def _read(wire: RedfishWire, paths: Listed[str], device: str) -> Mapping[str, Json | None]:
+    """These resources one by one; raises Misbehaved where they are more than any device is made of."""
+    if len(paths) > MOST_READ:
+        attempt, seen = f"read {next(iter(paths))} and others", f"its collections list {len(paths)} resources"
+        raise Misbehaved(device, attempt, seen, "The BMC's firmware is at fault.")
+    return await wire.gather(paths)
 
 
 def _add(found: dict[str, Json], page: Json) -> dict[str, Json]:

@@ -25,6 +25,8 @@ def execute(arguments: argparse.Namespace) -> int:
         command += ["--seed", str(arguments.seed), "--pace", str(arguments.pace), "--parent-pid", str(os.getpid())]
         for fault in arguments.fault:
             command += ["--fault", fault]
+        if arguments.replay:
+            command += ["--replay", arguments.replay]
         if arguments.bay_out:
             command += ["--bay-out", arguments.bay_out]
     process = subprocess.Popen(command)  # noqa: S603 - our own interpreter and package

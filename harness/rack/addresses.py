@@ -59,6 +59,8 @@ def normal(address: str) -> tuple[str, str]:
 
 def _fault(endpoint: Endpoint) -> str:
     """What is wrong with one address; never shows it, it may hold a password."""
+    if any(character.isspace() or not character.isprintable() for character in endpoint.address):
+        return "an address holds no spaces and no line ends"
     try:
         url = urlsplit(endpoint.address)
         port = url.port

@@ -66,6 +66,8 @@ class Bay(Frozen):
     secrets: dict[Name, SecretSource] = {}
     instruments: tuple[Instrument, ...] = ()
     simulated: Simulated | None = None
+    claims: str = ""
+    """Folder, relative to the bay file, in which all stations that can reach this bay keep who holds its rack."""
 
     def clock(self) -> Clock:
         """The rack's time: that of the simulated rack in its bay file, else the wall clock from now on."""

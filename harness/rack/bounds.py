@@ -10,7 +10,7 @@ from harness.rack.baselines import LEARNED, SCALED
 from harness.rack.document import Document, Place
 from harness.rack.model import Interlock, LimitSpec, Role
 from harness.rack.suggest import did_you_mean
-from harness.rack.vocabulary import CHANNELS, LIMIT_KEYS, is_same_quantity
+from harness.rack.vocabulary import CHANNELS, LIMIT_KEYS, STATION, is_same_quantity
 
 WORDS = (Unit.TEXT, Unit.BOOLEAN)
 """Units without an order: nothing is above or below them."""
@@ -98,7 +98,7 @@ def check_interlocks(
     """What is wrong with the interlocks of a model; `roles` are those of its devices, None where they are not known."""
     for name, interlock in interlocks.items():
         place: Place = ("interlocks", name)
-        channels = CHANNELS[interlock.role]
+        channels = STATION if interlock.role == "station" else CHANNELS[interlock.role]
         unit = channels.get(interlock.quantity)
         if unit is None:
             hint = did_you_mean(interlock.quantity, channels)
@@ -107,7 +107,7 @@ def check_interlocks(
             yield document.problem((*place, "unit"), f"this is reported in {unit}, not in {interlock.unit}")
         if interlock.unit in WORDS:
             yield document.problem((*place, "unit"), f"min and max have no meaning in unit {interlock.unit}")
-        if roles is not None and interlock.role not in roles:
+        if roles is not None and interlock.role != "station" and interlock.role not in roles:
             yield document.problem((*place, "role"), f"the rack has no {interlock.role}: this would watch nothing")
         if interlock.min is None and interlock.max is None:
             yield document.problem(place, "must have min, max or both: without them it never trips")
@@ -121,7 +121,7 @@ def check_watch(
 ) -> Iterator[Problem]:
     """Where an interlock would take one late sample of a healthy device for silence."""
     for name, interlock in interlocks.items():
-        period = periods.get(interlock.role)
+        period = None if interlock.role == "station" else periods.get(interlock.role)
         if period is not None and 2 * period > interlock.max_silence:
             text = (
                 f"every {period:g} s is too seldom for interlock {name}: one late sample would be longer than its "

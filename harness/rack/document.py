@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -11,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from harness.bounds import Oversized, contents
 from harness.errors import DefinitionError, Problem
 
 Place = tuple[str | int, ...]
@@ -24,6 +26,18 @@ LARGEST = 200_000
 
 DEEPEST = 40
 """Levels of nesting: far above any rack, far below what exhausts the stack."""
+
+LARGEST_FILE = 4 * 2**20
+"""Octets of one file: PyYAML needs some hundred times as much memory, and a second for each 100,000 of them."""
+
+SHOWN = 80
+"""Characters of a value that a message repeats."""
+
+LONGEST_NUMBER = 64
+"""Characters of one number: Python takes quadratic time over a long one in base 60."""
+
+UNPRINTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What no text of a definition holds: controls, and what turns around the text beside it (Unicode TR 36, 3.1)."""
 
 MERGE = "tag:yaml.org,2002:merge"
 COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
@@ -76,7 +90,7 @@ def read_document(file: File) -> Document:
     """
     name = file.name
     try:
-        raw = file.read_bytes()
+        raw = _contents(file)
     except IsADirectoryError:
         raise _wrong(file, "this is a directory, not a YAML file: name the file itself") from None
     except FileNotFoundError:
@@ -108,6 +122,14 @@ def read_document(file: File) -> Document:
     return Document(name, data, reader.lines, hashlib.sha256(raw).hexdigest())
 
 
+def _contents(file: File) -> bytes:
+    """The octets of a regular file of bounded size; a pipe or a device is not waited for. Raises OSError."""
+    try:
+        return contents(file, LARGEST_FILE, follow=True)
+    except Oversized as error:
+        raise _wrong(file, f"this {error}: name a model, bay or baselines file") from error
+
+
 def _wrong(file: File, text: str, line: int | None = None) -> DefinitionError:
     return DefinitionError([Problem(f"{file.name}:{line}" if line else str(file), "", text)])
 
@@ -116,12 +138,16 @@ class _ShallowLoader(yaml.SafeLoader):
     """PyYAML's SafeLoader, which builds nothing but plain values; refuses to descend without end."""
 
     depth = 0
+    nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """One node and all below it."""
         if self.depth > DEEPEST:
             mark = parent.start_mark if parent is not None else None
             raise yaml.MarkedYAMLError(problem="values are nested too deeply", problem_mark=mark)
+        self.nodes += 1
+        if self.nodes > LARGEST:
+            raise yaml.MarkedYAMLError(problem="it holds too many values", problem_mark=self.get_mark())
         self.depth += 1
         try:
             return super().compose_node(parent, index)
@@ -137,6 +163,8 @@ class _Reader:
         self.problems: list[Problem] = []
         self._name = name
         self._open: set[int] = set()
+        self._read = 0
+        """Values so far, those that aliases and merges repeat counted again."""
 
     def read(self, loader: yaml.SafeLoader, root: yaml.Node) -> Plain:
         """The plain data below `root`."""
@@ -144,7 +172,8 @@ class _Reader:
 
     def _value(self, loader: yaml.SafeLoader, node: yaml.Node, place: Place) -> Plain:
         self.lines.setdefault(place, node.start_mark.line + 1)
-        if len(self.lines) > LARGEST:
+        self._read += 1
+        if self._read > LARGEST:
             raise yaml.MarkedYAMLError(problem="it holds too many values", problem_mark=node.start_mark)
         if len(place) > DEEPEST:
             raise yaml.MarkedYAMLError(problem="values are nested too deeply", problem_mark=node.start_mark)
@@ -196,10 +225,15 @@ class _Reader:
 
     def _scalar(self, loader: yaml.SafeLoader, node: yaml.Node, place: Place) -> Plain:
         if node.tag in AS_WRITTEN:
+            unprinted = UNPRINTED.search(node.value)
+            if unprinted is not None:
+                return self._note(node, place, f"the text holds the control character U+{ord(unprinted[0]):04X}")
             return node.value
+        if len(node.value) > LONGEST_NUMBER:
+            return self._note(node, place, f"{_spelling(node)} is no plain text, number or yes/no")
         try:
             value = loader.construct_object(node)
-        except (yaml.YAMLError, ValueError):
+        except (yaml.YAMLError, ValueError, OverflowError):
             return self._note(node, place, f"{_spelling(node)} is no plain text, number or yes/no")
         if isinstance(value, float) and not math.isfinite(value):
             return self._note(node, place, f"{_spelling(node)} is no finite number")
@@ -212,4 +246,6 @@ class _Reader:
 
 
 def _spelling(node: yaml.Node) -> str:
-    return repr(node.value) if isinstance(node, yaml.ScalarNode) else "here"
+    if not isinstance(node, yaml.ScalarNode):
+        return "here"
+    return repr(node.value) if len(node.value) <= SHOWN else f"{node.value[:SHOWN]!r} …"

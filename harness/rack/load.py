@@ -183,7 +183,10 @@ def _shelf(draft: Draft[Model], path: Path) -> Shelf:
     """Read the baselines file beside a model; what keeps it from being read is told where the model names it."""
     if not draft.has("baselines") or draft.content.baselines is None:
         return Shelf()
-    file = path.parent / draft.content.baselines
+    name = Path(draft.content.baselines)
+    if name.is_absolute() or ".." in name.parts:
+        return Shelf(unread=("a baselines file lies beside its model or in a folder below it: name it from there",))
+    file = path.parent / name
     try:
         found = _draft(read_document(file), Baselines)
     except DefinitionError as error:

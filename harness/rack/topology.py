@@ -19,6 +19,7 @@ from harness.rack.vocabulary import CHANNELS
 
 DRIVERS: Mapping[str, str] = {
     "compute_tray": "bmc",
+    "switch_tray": "bmc",
     "host": "host",
     "console": "console",
     "switch": "switch",

@@ -115,6 +115,18 @@ TOOLS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Kind of load to the tools that can be named for it."""
 
+_BOARD: Mapping[str, Unit] = MappingProxyType(
+    {
+        "sensor.temperature": Unit.CELSIUS,
+        "sensor.power": Unit.WATT,
+        "sensor.voltage": Unit.VOLT,
+        "sensor.current": Unit.AMPERE,
+        "sensor.rotation": Unit.RPM,
+        "sensor.percent": _PERCENT,
+    }
+)
+"""Every further sensor of a tray's boards, where the bay asks for all of them: option `telemetry: all`."""
+
 CHANNELS: Mapping[str, Mapping[str, Unit]] = MappingProxyType(
     {
         "compute_tray": {
@@ -124,6 +136,14 @@ CHANNELS: Mapping[str, Mapping[str, Unit]] = MappingProxyType(
             "inlet.temperature": Unit.CELSIUS,
             "tray.power": Unit.WATT,
             "leak.wet": _COUNT,
+            **_BOARD,
+        },
+        "switch_tray": {
+            "processor.temperature": Unit.CELSIUS,
+            "inlet.temperature": Unit.CELSIUS,
+            "tray.power": Unit.WATT,
+            "leak.wet": _COUNT,
+            **_BOARD,
         },
         "host": {
             "accelerator.temperature": Unit.CELSIUS,
@@ -159,6 +179,12 @@ CHANNELS: Mapping[str, Mapping[str, Unit]] = MappingProxyType(
     }
 )
 """Role to the quantities of its telemetry channels and their units."""
+
+STATION: Mapping[str, Unit] = MappingProxyType(
+    {"disk.free": Unit.OCTET, "loop.stall": Unit.SECOND, "sampler.stall": Unit.SECOND}
+)
+"""What the station watches of itself: free space where the run is kept; for how long the rack's loop has not turned;
+by how long the sampling of a device is overdue."""
 
 
 def is_same_quantity(unit: Unit, other: Unit) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,6 +79,7 @@ async def test_burn_in(rack: Rack, hosts: Devices, compute_trays: Devices, conso
 
     held = await hold(rack, hosts, LOAD, text="all hosts under load", midway=look_under_load)
     for host in hosts:
+        await asyncio.sleep(0)  # verdicts go to disk one by one: telemetry has its turn in between
         judge_restarts(rack, host, held, measure)
         for subject, job in jobs_of(host, held):
             name = subject.rpartition("/")[2] if "/" in subject else LOAD
@@ -92,6 +94,7 @@ async def test_burn_in(rack: Rack, hosts: Devices, compute_trays: Devices, conso
         judge_under_load(rack, host, loaded.get(host.slot, {}), measure)
     await judge_counters(rack, hosts, baseline, measure)
     for tray in compute_trays:
+        await asyncio.sleep(0)
         judge_telemetry(rack, tray, held, counted[tray.name], measure)
     for device, problems in await consoles.each(lambda console: count_problems(console, lines.get(console.name, 0))):
         measure("burn_in.console.problems", problems, device.slot)

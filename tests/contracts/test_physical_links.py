@@ -15,8 +15,8 @@ from drivers.host import connect
 from drivers.host.node import Host
 from fixtures.bits import DIRT, HEALTHY, shares
 from fixtures.clock import start
+from fixtures.devices import data_addresses
 from fixtures.effects import Effects
-from fixtures.rack import data_addresses
 from fixtures.views.host import serve_host
 from fixtures.views.iperf import Exchange
 from fixtures.world import RackWorld

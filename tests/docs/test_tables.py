@@ -49,10 +49,13 @@ def faults() -> list[str]:
             size += f"; smallest {fault['smallest']:g}"
         elif fault["default"]:
             size += f" `{fault['default']}`"
-        (kind, check), (_, subject) = fault["caught_by"].items()
-        onset = f"`@{fault['onset']}`"
-        rows.append(row(f"`{fault['example']}`", fault["text"], size, onset, f"{kind} `{check}`", f"`{subject}`"))
-    return [row("example", "what is wrong", "size", "onset", "caught by", "at"), "|---|---|---|---|---|---|", *rows]
+        caught = fault["caught_by"]
+        kind = "limit" if "limit" in caught else "interlock"
+        check = f"{kind} `{caught[kind]}`" + (", not judged" if caught["verdict"] == "INCONCLUSIVE" else "")
+        what = (f"`{fault['example']}`", fault["domain"], fault["text"], fault["signature"].replace("|", "/"))
+        rows.append(row(*what, size, f"`@{fault['onset']}`", check, f"`{caught['subject']}`"))
+    heads = ("example", "domain", "what is wrong", "what it looks like", "size", "onset", "caught by", "at")
+    return [row(*heads), "|---|---|---|---|---|---|---|---|", *rows]
 
 
 TABLES: dict[tuple[str, str], Callable[[], list[str]]] = {

@@ -13,7 +13,7 @@ import pytest
 from drivers.host import connect
 from drivers.host.node import Host
 from fixtures.clock import start
-from fixtures.rack import data_addresses
+from fixtures.devices import data_addresses
 from fixtures.views.host import serve_host
 from fixtures.views.iperf import Exchange
 from fixtures.world import RackWorld

@@ -21,8 +21,8 @@ TABLE: Oid = (1, 3, 6, 1, 4, 1, 99999, 1)
 ROOT = ".".join(map(str, TABLE))
 ROWS = {f"{ROOT}.{column}.{row}": ["integer", str(100 * column + row)] for column in (1, 2) for row in range(1, 41)}
 ENGINE = "80001f8804aabbccdd"
-TIMEOUT = 0.5
-GUARD = 3.0
+TIMEOUT = 0.8
+GUARD = 10.0
 """Wall seconds beyond the deadline: a busy machine is not late."""
 Address = tuple[str, int]
 
