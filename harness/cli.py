@@ -18,6 +18,7 @@ ABORTED = 4
 EXAMPLES = {
     "run": "rackproof run --simulate bench4 --fault tray-03.cold_plate.clogged=2.0\n"
     "  rackproof run --model bench4 --bay bay-07.yaml --serial RK-2026-0117",
+    "resume": "rackproof resume runs/20261122T101500Z-RK-2026-0117-3fa9",
     "plan": "rackproof plan --model bench4",
     "prove": "rackproof prove bench4\n  rackproof prove my_plan my_model.yaml --seeds 300 --resume",
     "simulate": "rackproof simulate bench4 --bay-out bay.yaml --fault pdu-a.outlets.swapped\n"
@@ -38,11 +39,12 @@ def run(arguments: Sequence[str]) -> int:
     parsed = _parser().parse_args(arguments)
     command = importlib.import_module(f"harness.commands.{parsed.command}")
     from harness.errors import RackproofError
+    from harness.inert import told
 
     try:
         code: int = command.execute(parsed)
     except RackproofError as error:
-        print(f"rackproof {parsed.command}: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
+        print(told(f"rackproof {parsed.command}: {error}", ""), file=sys.stderr)  # noqa: T201 - this is the command line
         code = USAGE
     except KeyboardInterrupt:
         print(f"rackproof {parsed.command}: stopped", file=sys.stderr)  # noqa: T201
@@ -62,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run(_command(commands, "run", "accept a rack, or a simulated one"))
+    _resume(_command(commands, "resume", "go on with a run that was stopped, killed or cut off"))
     _plan(_command(commands, "plan", "show a plan without touching a rack: steps, and which limit each one judges"))
     _prove(_command(commands, "prove", "show what a plan catches: every fault, and healthy racks of many seeds"))
     _simulate(_command(commands, "simulate", "keep a simulated rack standing and print the bay file to reach it"))
@@ -109,10 +112,25 @@ def _run(parser: argparse.ArgumentParser) -> None:
     simulation.add_argument("--fault", action="append", default=[], metavar="SPEC", help="put a fault into the rack")
     simulation.add_argument("--seed", type=int, default=1, metavar="N", help="of sensors and serials (default 1)")
     simulation.add_argument("--pace", type=float, metavar="P", help="rack seconds per wall second (default 20)")
-    # For whoever starts runs by the dozen: none outlives its parent.
+    simulation.add_argument("--replay", metavar="RUN", help="play the telemetry of a recorded run back")
+    # For whoever starts runs by the dozen: none outlives its parent, and nobody reads their reports.
     parser.add_argument("--parent-pid", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--no-reports", action="store_false", dest="reports", help=argparse.SUPPRESS)
     output = parser.add_argument_group("output")
     output.add_argument("--runs", default="runs", metavar="DIR", help="where run directories are made (default runs)")
+    output.add_argument("--json", action="store_true", help="print one JSON object as the last line of standard output")
+    output.add_argument("--metrics-port", type=int, metavar="PORT", help="export the live state on loopback")
+    output.add_argument("--keys", metavar="DIR", help="signing keys (default: demo keys, made once)")
+
+
+def _resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="DIR", help="the run directory")
+    what = parser.add_argument_group("what may be elsewhere now")
+    what.add_argument("--bay", metavar="FILE", help="the bay file, with other addresses (default: the one of the run)")
+    what.add_argument("--model", metavar="FILE", help="the model, unchanged (default: the one of the run)")
+    what.add_argument("--plan", metavar="DIR", help="the plan (default: the one of the run)")
+    what.add_argument("--operator", default="", metavar="NAME", help="who goes on with it, for the certificate")
+    output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print one JSON object as the last line of standard output")
     output.add_argument("--metrics-port", type=int, metavar="PORT", help="export the live state on loopback")
     output.add_argument("--keys", metavar="DIR", help="signing keys (default: demo keys, made once)")
@@ -131,6 +149,7 @@ def _prove(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--fault", action="append", metavar="NAME", help="only this fault; may be repeated (default: every fault)"
     )
+    what.add_argument("--sample", type=int, metavar="N", help="only N faults, drawn by --seed from every domain")
     what.add_argument("--seeds", type=int, default=300, metavar="N", help="healthy racks: seeds 1 to N (default 300)")
     what.add_argument("--seed", type=int, default=1, metavar="N", help="of the racks with a fault (default 1)")
     what.add_argument("--pace", type=float, default=20.0, metavar="P", help="rack s per wall second (default 20)")
@@ -148,6 +167,7 @@ def _simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fault", action="append", default=[], metavar="SPEC", help="put a fault into the rack")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of sensors and serials (default 1)")
     parser.add_argument("--pace", type=float, default=1.0, metavar="P", help="rack seconds per wall second (default 1)")
+    parser.add_argument("--replay", metavar="RUN", help="play the telemetry of a recorded run back")
     parser.add_argument("--bay-out", metavar="FILE", help="write the bay file here (default: a temporary folder)")
     parser.add_argument("--list-faults", action="store_true", help="list the faults and end")
     parser.add_argument("--json", action="store_true", help="with --list-faults: a JSON list")

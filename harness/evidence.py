@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from harness.capabilities import Firmware, Identified, LogEntry, Part
 from harness.clock import Clock
 from harness.errors import DeviceError, RackproofError
+from harness.inert import spelled
 from harness.journal import events as e
 from harness.journal.reader import Journal, read_journal
 from harness.journal.writer import JournalFailure, JournalWriter
@@ -19,16 +22,46 @@ from harness.observing import Audience
 from harness.quantities import Reading, Sample, Value
 from harness.telemetry.segments import SegmentWriter
 
+JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """Where a run broke: its journal as it was found, and the event with which it goes on."""
+
+    journal: Journal
+    resumed: e.Resumed
+
+    @property
+    def sealed(self) -> tuple[e.SegmentSealed, ...]:
+        """The telemetry segments that the journal knows."""
+        return tuple(entry.event for entry in self.journal.entries if isinstance(entry.event, e.SegmentSealed))
+
+    @property
+    def broke(self) -> str:
+        """Rack time of the last event before the break."""
+        return self.journal.entries[-1].rack if self.journal.entries else ""
+
+
+_LONGEST_NAME = 150
+"""Characters of the name of an attachment; file systems take 255."""
+
 
 class Evidence:
     """Journal, telemetry segments and attachments of one run, below its directory.
 
     `failed` is called once, with the reason, when evidence can no longer be kept: nothing that follows could be proven.
-    Everything but `attach` may be called from any thread.
+    Everything but `attach` may be called from any thread. A run that is taken up again gives its `breach`: what its
+    journal held and how it goes on.
     """
 
     def __init__(
-        self, run_dir: Path, clock: Clock, audience: Audience, failed: Callable[[RackproofError], None]
+        self,
+        run_dir: Path,
+        clock: Clock,
+        audience: Audience,
+        failed: Callable[[RackproofError], None],
+        breach: Breach | None = None,
     ) -> None:
         self.step = ""
         """The step that measurements and failures belong to at present."""
@@ -36,9 +69,17 @@ class Evidence:
         self._run_dir = run_dir
         self._failed = failed
         self._audience = audience
-        self._journal = JournalWriter(run_dir / "journal.jsonl", clock)
+        self._sitting = 1 if breach is None else breach.resumed.sitting
+        self._journal = JournalWriter(run_dir / JOURNAL, clock, after=breach.journal if breach else None)
+        announced, until = ({s.file for s in breach.sealed}, breach.broke) if breach else (set(), "")
+        if breach is not None:
+            for entry in breach.journal.entries:
+                audience.entry(entry)
         self._journal.subscribe(audience.entry)
-        self._segments = SegmentWriter(run_dir, self.record)
+        if breach is not None:
+            # Before anything else: what is recovered from now on belongs to the new sitting.
+            self.record(breach.resumed)
+        self._segments = SegmentWriter(run_dir, self.record, announced=announced, until=until)
 
     def record(self, event: e.Event) -> None:
         """Append an event; it is on disk when this returns, if it bears on the verdict."""
@@ -99,9 +140,16 @@ class Evidence:
         self.record(e.Progressed(self.step, text, round(elapsed, 1), round(total, 1)))
 
     def attach(self, name: str, text: str, what: str) -> None:
-        """Keep a text below `attachments/`, with its digest in the journal; raises RackproofError."""
+        """Keep a text below `attachments/`, with its digest in the journal; raises RackproofError.
+
+        A step that is run again in a later sitting keeps its file beside the earlier one, under a name of its own.
+        """
         folder = self._run_dir / "attachments"
-        data = text.encode("utf-8")
+        # Half a surrogate pair (a Redfish log may hold one) is no reason to lose the rest.
+        data = text.encode("utf-8", "backslashreplace")
+        name = _plain(name)
+        if self._sitting > 1 and (folder / name).exists():
+            name = f"{Path(name).stem}-sitting-{self._sitting}{Path(name).suffix}"
         try:
             folder.mkdir(exist_ok=True)
             with (folder / name).open("xb") as file:
@@ -143,10 +191,16 @@ class Evidence:
             self._failed(error)
 
 
+def _plain(name: str) -> str:
+    """A name that stays in its folder, whatever part or tool it is made of."""
+    return re.sub(r"[^A-Za-z0-9._-]|^\.", "_", name)[-_LONGEST_NAME:]
+
+
 def log_text(entries: Sequence[LogEntry]) -> str:
     """A device's log as evidence: one entry a line, with what the log policy says of it."""
     lines = (
         (entry.at.isoformat(), entry.severity, entry.consequence, entry.rule or "-", entry.ident, entry.message)
         for entry in entries
     )
-    return "".join(" ".join(words) + "\n" for words in lines)
+    # A message of several lines must not look like several entries.
+    return "".join(spelled(" ".join(words)).replace("\n", "\n  ") + "\n" for words in lines)

@@ -15,17 +15,25 @@ from datetime import datetime, timedelta
 
 from harness.capabilities import Job, JobState, Load, Workload
 from harness.errors import DeviceError, Misbehaved, PlanError, Unreachable
-from harness.plan import Device, Devices, Rack
+from harness.plan import HELD, Device, Devices, Rack
 from harness.rack.model import LoadSpec
 
 LOOK = 5.0
 """Rack seconds between two looks at the leading loads, but half a wall second at least."""
+HOSTS = 6
+"""Hosts that are looked at twice a wall second; more are looked at less often, so that a station can follow."""
 ANSWERING = 10.0
 """Rack seconds after which the far end of a network load, started as any other, is taken to listen."""
 SELDOM = 4
 """Every so many looks one goes to the loads beside, which are not expected to end yet."""
 OVERDUE = 30.0
 """Wall seconds after its limit by which a load must have been ended by its host: nobody waits for one that was not."""
+
+KEPT_EVERY = 60.0
+"""Rack seconds between two notes of how long a load has been held, where its time adds up across a break."""
+REST = 120.0
+"""Rack seconds for which a load is held at least after a break: what is measured under it has to be measured anew
+(engineering judgement)."""
 
 Outcome = Job | DeviceError
 
@@ -68,13 +76,16 @@ class _Group:
         return isinstance(job, DeviceError) or (job is not None and job.state is not JobState.RUNNING)
 
 
-def load_of(host: Device, name: str, spec: LoadSpec) -> Load:
-    """A load of the model as a host is asked for it: on all accelerators that the BOM gives the host."""
+def load_of(host: Device, name: str, spec: LoadSpec, held: float = 0.0) -> Load:
+    """A load of the model as a host is asked for it: on all accelerators that the BOM gives the host.
+
+    `held` are the rack seconds for which it was held before the run broke, where they count.
+    """
     return Load(
         name,
         spec.kind,
         spec.tool,
-        spec.seconds,
+        max(spec.seconds - held, min(spec.seconds, REST)),
         spec.limit,
         spec.intensity,
         directory=spec.directory or "",
@@ -93,7 +104,9 @@ async def hold(
     """
     spec = rack.definition.load(name)
     clock, began, start = rack.session.clock, rack.session.clock.elapsed(), rack.now()
-    groups = [_group(rack, hosts.members, index, name, spec) for index in range(len(hosts))]
+    held = _Time(rack, name) if spec.adds_up else None
+    before = held.before if held else 0.0
+    groups = [_group(rack, hosts.members, index, name, before) for index in range(len(hosts))]
     ramp = rack.definition.duration("ramp")
     working = asyncio.gather(*(_work(rack, group, began) for group in groups))
     waiting = list(groups) if midway else []
@@ -103,6 +116,8 @@ async def hold(
                 due = [group for group in waiting if not group.is_over(group.lead)]
                 waiting = []
                 await asyncio.gather(*(midway(group.host) for group in due))
+            if held is not None:
+                held.note(groups, ramp)
             elapsed = clock.elapsed() - began
             rack.progress(text, min(elapsed, spec.seconds), spec.seconds)
             await asyncio.wait((working,), timeout=_look(rack) / clock.pace)
@@ -127,14 +142,34 @@ def _together(groups: Sequence[_Group], none: float = math.inf) -> float:
     return max((group.started[group.lead] for group in groups if group.lead in group.started), default=none)
 
 
-def _group(rack: Rack, hosts: Sequence[Device], index: int, name: str, spec: LoadSpec) -> _Group:
+class _Time:
+    """How long a load was held, over all sittings of a run, where the model says that this adds up."""
+
+    def __init__(self, rack: Rack, name: str) -> None:
+        self._rack, self._name = rack, f"{HELD}{name}"
+        found = rack.session.kept.get(self._name)
+        self.before = float(found) if isinstance(found, int | float) and found > 0 else 0.0
+        self._kept = self.before
+
+    def note(self, groups: Sequence[_Group], ramp: float) -> None:
+        """Keep it while all leading loads run together; a load that is over adds nothing more."""
+        if any(group.is_over(group.lead) for group in groups):
+            return
+        time = self.before + self._rack.session.clock.elapsed() - _together(groups) - ramp
+        if time >= self._kept + KEPT_EVERY:
+            self._kept = time
+            self._rack.keep(self._name, round(time, 1), lasts=True)
+
+
+def _group(rack: Rack, hosts: Sequence[Device], index: int, name: str, held: float) -> _Group:
     """The loads of a host; one whose telemetry is silent is not even asked."""
+    spec = rack.definition.load(name)
     host, first = hosts[index], index * spec.stagger
-    loads = {host.slot: (first, load_of(host, name, spec))}
+    loads = {host.slot: (first, load_of(host, name, spec, held))}
     servers: dict[str, tuple[float, Load]] = {}
     for other, beside in rack.definition.companions(name).items():
         at = first + beside.delay + index * beside.stagger
-        load = load_of(host, other, beside)
+        load = load_of(host, other, beside, held)
         if beside.kind == "network":
             # Each host calls the next one, the last the first: every host sends and is sent to, however many they are.
             listening = replace(load, name=f"{other}-server", interface=_interface(rack, host))
@@ -171,7 +206,9 @@ async def _hang_up(group: _Group) -> None:
 
 
 def _look(rack: Rack) -> float:
-    return max(LOOK, 0.5 * rack.session.clock.pace)
+    """Rack seconds; on hardware always LOOK. A large simulated rack is not asked more often than a station can."""
+    hosts = len(rack.definition.role("host"))
+    return max(LOOK, 0.5 * rack.session.clock.pace * max(1.0, hosts / HOSTS))
 
 
 async def _work(rack: Rack, group: _Group, began: float) -> None:

@@ -6,7 +6,8 @@ This is the whole vocabulary of a plan: roles, capabilities, limit keys. No addr
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableSet, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -17,10 +18,15 @@ from harness.connection import Driver
 from harness.each import Result, each
 from harness.errors import DeviceError, PlanError, Unsupported
 from harness.evidence import Evidence
+from harness.journal.events import Kept, Switched
 from harness.limits import Judgement
 from harness.quantities import Quality, Reading, Unit, Value
 from harness.rack.definition import DeviceEntry, RackDefinition
 from harness.telemetry.window import Window
+from harness.watching import RackWatch
+
+HELD = "time under "
+"""How what is kept of the time under a load is called, before the load's name."""
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -36,7 +42,7 @@ class StepSession(Protocol):
     def clock(self) -> Clock: ...
 
     @property
-    def window(self) -> Window: ...
+    def watch(self) -> RackWatch: ...
 
     @property
     def evidence(self) -> Evidence: ...
@@ -45,17 +51,15 @@ class StepSession(Protocol):
     def stopped(self) -> str: ...
 
     @property
-    def dark(self) -> set[str]: ...
+    def dark(self) -> MutableSet[str]: ...
 
     @property
     def kept(self) -> dict[str, object]: ...
 
     @property
-    def lost(self) -> dict[str, DeviceError]: ...
+    def touched(self) -> set[str]: ...
 
     def driver(self, device: str) -> Driver: ...
-
-    def coverage(self, device: str, since: tuple[int, int] | None) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class Device:
     @property
     def lost(self) -> DeviceError | None:
         """Why its telemetry is silent at present; None while it answers."""
-        return self.session.lost.get(self.name)
+        return self.session.watch.lost.get(self.name)
 
     def data_address(self, interface: str) -> str:
         """Address of one of its interfaces on the data network, from the bay; raises PlanError where it has none."""
@@ -197,7 +201,7 @@ class Rack:
     @property
     def window(self) -> Window:
         """The telemetry of the last hour of rack time."""
-        return self.session.window
+        return self.session.watch.window
 
     def now(self) -> datetime:
         """Rack time, UTC."""
@@ -206,10 +210,12 @@ class Rack:
     def devices(self, role: str) -> Devices:
         """All devices of a role."""
         entries = self.definition.role(role)
+        self.session.touched.update(entry.name for entry in entries)
         return Devices(tuple(Device(entry, self.session) for entry in entries), self.session)
 
     def device(self, name: str) -> Device:
         """One device by name."""
+        self.session.touched.add(name)
         return Device(self.definition.device(name), self.session)
 
     @contextlib.asynccontextmanager
@@ -222,6 +228,7 @@ class Rack:
         dark = self.session.dark
         try:
             for outlet in outlets:
+                self.session.evidence.record(Switched(outlet, on=False))
                 dark.add(outlet)
                 await self._switch(outlet, on=False)
             yield
@@ -231,6 +238,7 @@ class Rack:
                 try:
                     await self._switch(outlet, on=True)
                     dark.discard(outlet)
+                    self.session.evidence.record(Switched(outlet, on=True))
                 except DeviceError as error:
                     # The others must come back all the same; this one stays known as dark.
                     failed.append(error)
@@ -241,8 +249,24 @@ class Rack:
         pdu, _, name = outlet.partition("/")
         await self.device(pdu).ask(PowerOutlets).switch(name, on=on)
 
-    def keep(self, name: str, value: object) -> None:
-        """Leave something for a later step of the same run."""
+    def keep(self, name: str, value: object, *, lasts: bool = False) -> None:
+        """Leave something for a later step of the same run.
+
+        What `lasts` still holds after the run was interrupted and taken up again: what was read, as plain JSON values.
+        All else (a load, a steady state, an instant) is gone then, and the step that left it is run again.
+        Raises PlanError where something that lasts is no JSON value.
+        """
+        text = ""
+        if lasts:
+            try:
+                text = json.dumps(value, sort_keys=True, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise PlanError(f"what lasts must be plain values, and {name!r} is not: {error}") from error
+            if json.loads(text) != value:
+                raise PlanError(
+                    f"what lasts must be plain values, and {name!r} reads back otherwise: use lists and texts"
+                )
+        self.session.evidence.record(Kept(self.session.evidence.step, name, lasts, text))
         self.session.kept[name] = value
 
     def kept(self, name: str, kind: type[T]) -> T:
@@ -258,7 +282,7 @@ class Rack:
 
     def coverage(self, device: str, since: tuple[int, int] | None = None) -> tuple[int, int]:
         """Sweeps due and taken of a device so far, or since an earlier answer of this call."""
-        return self.session.coverage(device, since)
+        return self.session.watch.coverage(device, since)
 
     def attach(self, name: str, text: str, what: str) -> None:
         """Keep a text as evidence with the run."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import platform
 import secrets as randomness
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import TextIO
 
-from harness.errors import DefinitionError
+from harness.claim import Terms, claim_rack
+from harness.errors import DefinitionError, RackproofError
 from harness.journal.reader import read_journal
 from harness.observing import FinishedRun, LiveOptions, Observer
 from harness.plugin.collection import Collection
@@ -21,8 +23,10 @@ from harness.plugin.measuring import Arguments
 from harness.proof.finding import look_for_proof
 from harness.rack.load import load_definition, model_path
 from harness.registry import build_drivers, check_keys, driver_tiers, open_observers, report_writers
+from harness.resuming.resumption import find_broken, resumption
+from harness.safety.watchdog import Charge, Watchdog
 from harness.secrets import resolve
-from harness.session import RackSession, Setup
+from harness.session import RackSession, Setup, software
 from harness.verdict import RunSummary, Verdict, fold
 
 FREE_SPACE = 64 * 2**20
@@ -50,6 +54,10 @@ class Order:
     keys: Path | None = None
     proof: Path | None = None
     """A proof of the plan; None for the one beside the plan."""
+    resumes: Path | None = None
+    """The run directory of a run to be taken up again; None for a new run."""
+    reports: bool = True
+    """Whether reports are written at the end; where not, the journal says so, and they can be derived later."""
     output: TextIO = field(default_factory=lambda: sys.stderr)
 
 
@@ -75,15 +83,39 @@ class _Opening:
     order: Order
     setup: Setup
     session: RackSession | None = None
+    refusal: RackproofError | None = None
+    """Why the rack could not be had."""
 
     def __call__(self) -> RackSession:
+        try:
+            return self._open()
+        except RackproofError as error:
+            self.refusal = error
+            raise
+
+    def _open(self) -> RackSession:
         order, setup = self.order, self.setup
+        claim = claim_rack(setup.definition, order.bay, setup.run_id, Terms(say=lambda text: _say(text, order.output)))
+        setup = replace(setup, claim=claim)
+        if setup.charge is not None:
+            setup = replace(setup, charge=replace(setup.charge, held=(claim.descriptor,)))
+        try:
+            return self._begin(order, setup)
+        except BaseException:
+            claim.release()
+            raise
+
+    def _begin(self, order: Order, setup: Setup) -> RackSession:
         options = LiveOptions(setup.run_dir, setup.clock, order.output, order.metrics_port)
         observers: list[Observer] = open_observers(options)
+        watchdog: Watchdog | None = None
         try:
-            setup.run_dir.mkdir(parents=True)
-            self.session = RackSession(setup, observers)
+            setup.run_dir.mkdir(mode=0o700, parents=True, exist_ok=setup.resumption is not None)
+            watchdog = Watchdog(setup.charge) if setup.charge is not None else None
+            self.session = RackSession(setup, observers, watchdog)
         except BaseException:
+            if watchdog is not None:
+                watchdog.dismiss()
             for observer in observers:
                 observer.close()
             raise
@@ -92,6 +124,7 @@ class _Opening:
 
 def prepare(order: Order) -> Setup:
     """Load and check everything an order needs; raises DefinitionError with every problem. Contacts nothing."""
+    broken = None if order.resumes is None else find_broken(order.resumes)
     model = model_path(order.model)
     definition = load_definition(model, order.bay, order.serial, order=order.order, customer=order.customer)
     found = resolve(definition.bay, order.bay)
@@ -101,12 +134,63 @@ def prepare(order: Order) -> Setup:
         raise DefinitionError(f"there is no plan at {order.plan}")
     plan_digest = Collection(definition, order.plan).planned().plan_digest
     proof = look_for_proof(order.plan, plan_digest, definition.model.model_dump(mode="json"), order.proof)
-    check_keys(order.keys)
+    if order.reports:
+        check_keys(order.keys)
     _check_room(order.runs)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     run_id = f"{stamp}-{definition.unit.serial.replace('/', '_')}-{randomness.token_hex(2)}"
     run_dir, tiers = order.runs / run_id, driver_tiers(definition)
-    return Setup(definition, drivers, tiers, clock, run_id, run_dir, order.operator, proof)
+    ordered = {"model": str(model.resolve()), "bay": str(order.bay.resolve()), "plan": str(order.plan.resolve())}
+    if not order.reports:
+        ordered["reports"] = "none"
+    setup = Setup(
+        definition=definition,
+        drivers=drivers,
+        tiers=tiers,
+        clock=clock,
+        run_id=run_id,
+        run_dir=run_dir,
+        operator=order.operator,
+        proof=proof,
+        charge=Charge(definition, found, run_dir),
+        ordered=ordered,
+    )
+    if broken is None:
+        return setup
+    going_on = resumption(
+        broken,
+        definition,
+        proof.checked.running,
+        software(),
+        tiers,
+        operator=order.operator,
+        station=platform.node(),
+    )
+    return replace(
+        setup,
+        run_id=broken.summary.run_id,
+        run_dir=broken.run_dir,
+        charge=Charge(definition, found, broken.run_dir),
+        resumption=going_on,
+    )
+
+
+def order_again(run_dir: Path, order: Order) -> Order:
+    """The order of a run that is taken up again: what `order` leaves open is as it was; raises DefinitionError."""
+    started = find_broken(run_dir).started
+    unit = started.definition.get("unit", {})
+    was = started.ordered
+    return replace(
+        order,
+        model=order.model or was.get("model", ""),
+        bay=order.bay if str(order.bay) != "." else Path(was.get("bay", "")),
+        plan=order.plan if str(order.plan) != "." else Path(was.get("plan", "")),
+        serial=unit.get("serial", ""),
+        order=unit.get("order", ""),
+        customer=unit.get("customer", ""),
+        runs=run_dir.parent,
+        resumes=run_dir,
+    )
 
 
 def plugins_for(order: Order) -> Mapping[str, object]:
@@ -115,7 +199,8 @@ def plugins_for(order: Order) -> Mapping[str, object]:
 
 
 def _plugins(order: Order, setup: Setup) -> tuple[Mapping[str, object], Collection, _Opening]:
-    collection = Collection(setup.definition, order.plan)
+    begun = setup.resumption.broken.summary.plan if setup.resumption else None
+    collection = Collection(setup.definition, order.plan, begun)
     opening = _Opening(order, setup)
     execution = Execution(collection, opening)
     named = {"rackproof-collection": collection, "rackproof-arguments": Arguments(), "rackproof-steps": execution}
@@ -129,14 +214,17 @@ def accept(order: Order) -> Outcome:
 
     setup = prepare(order)
     plugins, collection, opening = _plugins(order, setup)
-    with stopping_on_signals(lambda: opening.session, order.output):
+    with stopping_on_signals(lambda: opening.session, order.output) as stops:
         text = run_plan(order.plan, plugins)
-    if opening.session is None:
-        problems = collection.problems
-        raise DefinitionError(problems or f"the plan did not start: {text}")
-    failure = str(opening.session.evidence.failure or "")
-    summary = fold(read_journal(setup.run_dir / "journal.jsonl").entries)
-    written, failed = write_reports(setup.run_dir, order.keys)
+        if opening.session is None:
+            if stops.requested:
+                raise KeyboardInterrupt
+            problems = collection.problems
+            raise opening.refusal or DefinitionError(problems or f"the plan did not start: {text}")
+        stops.report(setup.run_dir)
+        failure = str(opening.session.evidence.failure or "")
+        summary = fold(read_journal(setup.run_dir / "journal.jsonl").entries)
+        written, failed = write_reports(setup.run_dir, order.keys) if order.reports else ([], [])
     return Outcome(setup.run_dir, summary, failure or "; ".join(failed), tuple(written))
 
 
@@ -150,6 +238,11 @@ def write_reports(run_dir: Path, keys: Path | None) -> tuple[list[Path], list[st
         except Exception as error:  # noqa: BLE001 - one report that fails takes no other one with it
             failed.append(f"{name} could not be written: {error or type(error).__name__}")
     return written, failed
+
+
+def _say(text: str, output: TextIO) -> None:
+    output.write(f"{text}\n")
+    output.flush()
 
 
 def _check_room(runs: Path) -> None:

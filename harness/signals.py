@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+from harness.inert import told
 from harness.session import RackSession
 
 ABANDONED = 4
@@ -22,29 +24,102 @@ ORPHANED = 60.0
 """Wall seconds that a run whose parent is gone may take to make its rack safe."""
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextlib.contextmanager
-def stopping_on_signals(session: Callable[[], RackSession | None], output: TextIO) -> Iterator[None]:
-    """While inside, SIGINT, SIGTERM and SIGHUP stop the session instead of killing the process."""
-    count = 0
+def interruptible() -> Iterator[None]:
+    """While inside, SIGTERM and SIGHUP interrupt as Ctrl-C does: nothing is contacted yet that had to be made safe.
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        nonlocal count
-        count += 1
+    A SIGHUP that the caller had ignored (nohup) stays ignored. No core file is left: it would hold the secrets.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _answering(stop):
+        yield
+
+
+class Stops:
+    """What signals mean while a session runs: see `stopping_on_signals`."""
+
+    def __init__(self, session: Callable[[], RackSession | None], output: TextIO) -> None:
+        self._session = session
+        self._output = output
+        self._count = 0
+        self._reporting: Path | None = None
+        self.requested = ""
+        """Which signal came while there was no session yet; empty where none did."""
+
+    def report(self, run_dir: Path) -> None:
+        """From now on the rack is safe and the run is over; only its reports are still written."""
+        self._reporting = run_dir
+        self._count = 0
+
+    def take(self, number: int, _frame: FrameType | None) -> None:
+        """Answer a signal."""
         name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        rack = session()
+        rack = self._session()
         if rack is None:
+            self.requested = name
             raise KeyboardInterrupt
-        if count == 1:
+        self._count += 1
+        if self._reporting is not None:
+            self._leave_reports(self._reporting)
+        elif self._count == 1:
             rack.stop(name, "stopping the loads and making the rack safe")
-        elif count == 2:
-            _say(output, "Already stopping: the rack is being made safe. Once more abandons it as it is.")
+        elif self._count == 2:
+            self._say("Already stopping: the rack is being made safe. Once more abandons it as it is.")
         else:
-            open_actions = rack.unconfirmed()
-            _say(output, "ABANDONED. Not confirmed safe, go and look: " + ("; ".join(open_actions) or "unknown"))
-            os._exit(ABANDONED)
+            self._abandon(rack)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
+    def _leave_reports(self, run_dir: Path) -> None:
+        if self._count == 1:
+            self._say(
+                "The rack is safe and the run is over: its reports are being written. Once more leaves without them."
+            )
+            return
+        self._say(f"LEFT WITHOUT REPORTS. The evidence is complete: rackproof report {run_dir} writes them.")
+        os._exit(ABANDONED)
+
+    def _abandon(self, rack: RackSession) -> None:
+        try:
+            left = "; ".join(rack.unconfirmed()) or "unknown"
+            with contextlib.suppress(OSError, ValueError):
+                if self._output.isatty():
+                    self._output.write("\x1b[?1049l\x1b[?25h")  # whatever the live screen has done to the terminal
+            more = " The watchdog goes on trying, and writes down in watchdog.jsonl what came of it."
+            self._say(f"ABANDONED. Not confirmed safe, go and look: {left}.{more if rack.is_watched else ''}")
+        finally:
+            os._exit(ABANDONED)  # whatever else is broken by now
+
+    def _say(self, text: str) -> None:
+        # The terminal may be gone: that is one of the reasons to stop.
+        with contextlib.suppress(OSError, ValueError):
+            self._output.write(f"\n{told(text)}\n")
+            self._output.flush()
+
+
+@contextlib.contextmanager
+def stopping_on_signals(session: Callable[[], RackSession | None], output: TextIO) -> Iterator[Stops]:
+    """While inside, SIGINT, SIGTERM and SIGHUP stop the session instead of killing the process.
+
+    The first stops and makes safe, the second informs, the third abandons the rack and names what is not confirmed.
+    Without a session there is nothing to make safe: KeyboardInterrupt. A SIGHUP that was ignored stays ignored.
+    """
+    stops = Stops(session, output)
+    with _answering(stops.take):
+        yield stops
+
+
+@contextlib.contextmanager
+def _answering(answer: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = [number for number in STOPPING if not (number == signal.SIGHUP and ignored)]
+    before = {number: signal.signal(number, answer) for number in numbers}
     try:
         yield
     finally:
@@ -79,9 +154,3 @@ def _is_alive(process: int) -> bool:
     except OSError:
         return False
     return state.rpartition(")")[2].split()[0] not in ("Z", "X")
-
-
-def _say(output: TextIO, text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        output.write(f"\n{text}\n")
-        output.flush()

@@ -9,6 +9,10 @@
     PASS          every planned step ran and every measurement it declared was taken and passed
 
 The verdict of a run is the worst of its planned steps and of its trips, in that order of gravity.
+
+A run that broke and was taken up again has several sittings. What one of them failed stays failed, and so does a trip;
+of a step that is run again, all else is judged by its last attempt, unless an earlier one had ended without a pass.
+That somebody stopped a run, and how the rack was left then, counts for its last sitting only.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from harness.journal import events as e
+from harness.journal.sittings import Sitting, gone, irregularities, last_sitting, sittings
 from harness.limits import Judgement
 
 
@@ -55,6 +60,9 @@ class StepResult:
     started: str = ""
     """Rack time, ISO 8601; empty if it never started."""
     finished: str = ""
+    superseded: tuple[e.Measured, ...] = ()
+    """What earlier attempts measured and did not fail: kept, and no part of the verdict."""
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,8 @@ class RunSummary:
     """Whether the journal ends with RunFinished."""
     left_out: tuple[str, ...]
     """Limits of the model that no planned step judges: a part of a plan proves no conformity with the whole model."""
+    sittings: tuple[Sitting, ...] = ()
+    """One for an undisturbed run, and one more each time that it was taken up again."""
 
     @property
     def failed(self) -> tuple[e.Measured, ...]:
@@ -92,13 +102,24 @@ class RunSummary:
 
 
 @dataclass(slots=True)
-class _Step:
-    planned: e.PlannedStep
+class _Attempt:
     measurements: list[e.Measured] = field(default_factory=list)
     failures: list[e.DeviceFailed] = field(default_factory=list)
     finish: e.StepFinished | None = None
     started: str = ""
     finished: str = ""
+    doubled: bool = False
+    """Whether it was started twice: nobody can tell which of its measurements belong together."""
+
+
+@dataclass(slots=True)
+class _Step:
+    planned: e.PlannedStep
+    attempts: list[_Attempt] = field(default_factory=lambda: [_Attempt()])
+
+    @property
+    def last(self) -> _Attempt:
+        return self.attempts[-1]
 
 
 def fold(entries: Iterable[e.Entry]) -> RunSummary:
@@ -111,18 +132,23 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
     strays = [entry for entry in everything if not _file(entry, steps)]
     results = tuple(_result(step) for step in steps.values())
     trips = tuple(x for x in seen if isinstance(x, e.Tripped))
-    stops = tuple(x for x in seen if isinstance(x, e.StopRequested))
+    stops = tuple(x for x in last_sitting(seen) if isinstance(x, e.StopRequested))
     complete = bool(seen) and isinstance(seen[-1], e.RunFinished)
     left_out = _left_out(started, plan)
+    oddities = ("the journal holds results of steps that were never planned",) if strays else ()
     verdict, reasons = _decide(
         results,
         trips,
         stops,
         complete=complete,
-        strays=bool(strays),
         defined=started is not None,
         left_out=left_out,
-        unproven=(*_gone(seen), *_unsafe(seen)),
+        unproven=(
+            *oddities,
+            *irregularities(seen),
+            *(f"gone until the end: {text}" for text in gone(seen).values()),
+            *_unsafe(last_sitting(seen)),
+        ),
     )
     return RunSummary(
         run_id=started.run_id if started else "",
@@ -134,7 +160,7 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
         steps=results,
         trips=trips,
         safety_actions=tuple(x for x in seen if isinstance(x, e.SafetyAction)),
-        made_safe=tuple(x for x in seen if isinstance(x, e.MadeSafe)),
+        made_safe=tuple(x for x in last_sitting(seen) if isinstance(x, e.MadeSafe)),
         stops=stops,
         inventory=tuple(x for x in seen if isinstance(x, e.Inventoried)),
         segments=tuple(x for x in seen if isinstance(x, e.SegmentSealed)),
@@ -144,6 +170,7 @@ def fold(entries: Iterable[e.Entry]) -> RunSummary:
         last=everything[-1].wall if everything else "",
         complete=complete,
         left_out=left_out,
+        sittings=sittings(everything),
     )
 
 
@@ -155,17 +182,6 @@ def _left_out(started: e.RunStarted | None, plan: e.Planned | None) -> tuple[str
     return tuple(key for key in limits if key not in judged) if isinstance(limits, dict) else ()
 
 
-def _gone(seen: Iterable[e.Event]) -> tuple[str, ...]:
-    """Why devices were out of reach at the end: lost or never opened, and not back since."""
-    gone: dict[str, str] = {}
-    for event in seen:
-        if isinstance(event, e.DeviceLost) or (isinstance(event, e.DeviceFailed) and not event.step):
-            gone[event.device] = f"gone until the end: {event.text}"
-        elif isinstance(event, e.DeviceBack):
-            gone.pop(event.device, None)
-    return tuple(gone.values())
-
-
 def _unsafe(seen: Iterable[e.Event]) -> tuple[str, ...]:
     """What could not be confirmed when the rack was made safe."""
     made = [event for event in seen if isinstance(event, e.MadeSafe) and not event.confirmed]
@@ -175,43 +191,62 @@ def _unsafe(seen: Iterable[e.Event]) -> tuple[str, ...]:
 def _file(entry: e.Entry, steps: dict[str, _Step]) -> bool:
     """Put an entry with its step; False where it names a step that was never planned."""
     event = entry.event
+    if isinstance(event, e.TakenUp):
+        known = [steps[again.step] for again in event.again if again.step in steps]
+        for again in known:
+            again.attempts.append(_Attempt())
+        return len(known) == len(event.again)
     if not isinstance(event, e.StepStarted | e.Measured | e.DeviceFailed | e.StepFinished) or not event.step:
         return True
     step = steps.get(event.step)
     if step is None:
         return False
+    attempt = step.last
     match event:
         case e.StepStarted():
-            step.started = entry.rack
+            attempt.doubled = bool(attempt.started)
+            attempt.started = entry.rack
         case e.Measured():
-            step.measurements.append(event)
+            attempt.measurements.append(event)
         case e.DeviceFailed():
-            step.failures.append(event)
-        case e.StepFinished():
+            attempt.failures.append(event)
+        case _:
             # Of two ends the graver counts: nothing that comes later may make a step better.
-            if step.finish is None or step.finish.outcome == "completed":
-                step.finish = event
-            step.finished = entry.rack
+            if attempt.finish is None or attempt.finish.outcome == "completed":
+                attempt.finish = event
+            attempt.finished = entry.rack
     return True
 
 
 def _result(step: _Step) -> StepResult:
-    taken = {m.key for m in step.measurements} | {f"{m.key}@{m.subject}" for m in step.measurements}
-    missing = tuple(key for key in step.planned.measures if key not in taken)
-    verdict, text = _judge_step(step, missing)
+    judged = [_judge_attempt(step.planned, attempt) for attempt in step.attempts]
+    *earlier, last = step.attempts
+    # An attempt that broke off, or that passed and had to be repeated, gives way; any other end of one stays.
+    stays = [found for found in judged[:-1] if found[0] in (Verdict.FAIL, Verdict.INCONCLUSIVE)]
+    verdict, text = min([*stays, judged[-1]], key=lambda found: GRAVITY.index(found[0]))
+    before = [m for attempt in earlier for m in attempt.measurements]
+    failed = [m for m in before if m.judgement == Judgement.FAIL]
     return StepResult(
         step.planned,
         verdict,
-        tuple(step.measurements),
-        tuple(step.failures),
-        missing,
+        (*failed, *last.measurements),
+        tuple(last.failures),
+        _missing(step.planned, last),
         text,
-        step.started,
-        step.finished,
+        last.started,
+        last.finished,
+        tuple(m for m in before if m.judgement != Judgement.FAIL),
+        sum(bool(attempt.started) for attempt in step.attempts),
     )
 
 
-def _judge_step(step: _Step, missing: tuple[str, ...]) -> tuple[Verdict, str]:
+def _missing(planned: e.PlannedStep, attempt: _Attempt) -> tuple[str, ...]:
+    taken = {m.key for m in attempt.measurements} | {f"{m.key}@{m.subject}" for m in attempt.measurements}
+    return tuple(key for key in planned.measures if key not in taken)
+
+
+def _judge_attempt(planned: e.PlannedStep, step: _Attempt) -> tuple[Verdict, str]:
+    missing = _missing(planned, step)
     failed = [m for m in step.measurements if m.judgement == Judgement.FAIL]
     unjudged = [m for m in step.measurements if m.judgement not in tuple(Judgement) or m.judgement == "unjudged"]
     if failed:
@@ -229,6 +264,8 @@ def _judge_step(step: _Step, missing: tuple[str, ...]) -> tuple[Verdict, str]:
         return Verdict.INCONCLUSIVE, step.failures[0].text
     if step.finish.outcome != "completed":
         return Verdict.INCONCLUSIVE, step.finish.text
+    if step.doubled:
+        return Verdict.INCONCLUSIVE, "it was started twice, and nobody said why"
     if missing:
         return Verdict.FAIL, f"declared but never measured: {', '.join(missing)}"
     if unjudged:
@@ -244,7 +281,6 @@ def _decide(
     stops: tuple[e.StopRequested, ...],
     *,
     complete: bool,
-    strays: bool,
     defined: bool,
     left_out: tuple[str, ...],
     unproven: tuple[str, ...],
@@ -256,8 +292,6 @@ def _decide(
     found += [(Verdict.ABORTED, f"stopped by {stop.by}: {stop.text}") for stop in stops]
     if not complete:
         found.append((Verdict.ABORTED, "the run was interrupted: its journal has no end"))
-    if strays:
-        found.append((Verdict.INCONCLUSIVE, "the journal holds results of steps that were never planned"))
     if not results:
         found.append((Verdict.NOT_RUN, "no step was planned"))
     if not defined:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import TextIO
 
 from harness.errors import DefinitionError
+from harness.inert import escaped_json
 from harness.rack.load import model_path
 from harness.running import Order, Outcome, accept, shipped_plan
-from harness.signals import stop_without
+from harness.signals import interruptible, stop_without
 from harness.simulation import PACE, Simulation, simulated_rack
 from harness.verdict import EXIT_CODES
 
@@ -24,13 +26,17 @@ def execute(arguments: argparse.Namespace) -> int:
     output = sys.stderr if arguments.json else sys.stdout
     if arguments.parent_pid is not None:
         stop_without(arguments.parent_pid)
-    with contextlib.ExitStack() as stack:
+    with interruptible(), contextlib.ExitStack() as stack:
         outcome = accept(_order(arguments, output, stack))
-    _say_results(outcome, output)
-    if arguments.json:
-        sys.stdout.write(json.dumps(_as_json(outcome), ensure_ascii=False, allow_nan=False) + "\n")
-        sys.stdout.flush()
+    tell(outcome, output, as_json=arguments.json)
     return EXIT_CODES[outcome.verdict]
+
+
+def tell(outcome: Outcome, output: TextIO, *, as_json: bool) -> None:
+    """Say where the results of a run are; with `as_json` also as one JSON object on standard output."""
+    _say_results(outcome, output)
+    if as_json:
+        _say(sys.stdout, escaped_json(json.dumps(_as_json(outcome), ensure_ascii=False, allow_nan=False)) + "\n")
 
 
 def _order(arguments: argparse.Namespace, output: TextIO, stack: contextlib.ExitStack) -> Order:
@@ -41,12 +47,13 @@ def _order(arguments: argparse.Namespace, output: TextIO, stack: contextlib.Exit
         pace = PACE if arguments.pace is None else arguments.pace
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rackproof-")))
         path = model_path(arguments.simulate)
-        simulation = Simulation(path, tuple(arguments.fault), arguments.seed, pace)
+        replay = Path(arguments.replay).resolve() if arguments.replay else None
+        simulation = Simulation(path, tuple(arguments.fault), arguments.seed, pace, replay)
         bay, model = stack.enter_context(simulated_rack(simulation, folder, output)), str(path)
         serial = arguments.serial or f"SIM-{path.stem}-{arguments.seed}"
     else:
-        if arguments.fault or arguments.pace is not None:
-            raise DefinitionError("--fault and --pace belong to a simulated rack: they need --simulate MODEL")
+        if arguments.fault or arguments.replay or arguments.pace is not None:
+            raise DefinitionError("--fault, --replay and --pace belong to a simulated rack: they need --simulate MODEL")
         missing = [f"--{name}" for name in ("bay", "serial") if not getattr(arguments, name)]
         if missing:
             raise DefinitionError(f"a docked rack needs {' and '.join(missing)}")
@@ -63,8 +70,19 @@ def _order(arguments: argparse.Namespace, output: TextIO, stack: contextlib.Exit
         metrics_port=arguments.metrics_port,
         keys=Path(arguments.keys) if arguments.keys else None,
         proof=Path(arguments.proof) if arguments.proof else None,
+        reports=arguments.reports,
         output=output,
     )
+
+
+def _say(stream: TextIO, text: str) -> None:
+    """Write to somebody who may have gone (a terminal that was closed, a pipe): the exit code stays the verdict's."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), stream.fileno())
 
 
 def _say_results(outcome: Outcome, output: TextIO) -> None:
@@ -73,8 +91,7 @@ def _say_results(outcome: Outcome, output: TextIO) -> None:
     lines.append(f"Check it with: rackproof verify {outcome.run_dir}")
     if outcome.failure:
         lines.append(f"EVIDENCE IS INCOMPLETE: {outcome.failure}")
-    output.write("\n".join(lines) + "\n")
-    output.flush()
+    _say(output, "\n".join(lines) + "\n")
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:

@@ -4,11 +4,22 @@ Each event is a frozen dataclass of plain JSON values; `EVENTS` maps its name in
 is the only source of every report, so whatever a report must say has to be an event.
 """
 
+# ruff: noqa: PLC0414  - events of a break are given on under their own names
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from harness.journal.breaks import Claimed as Claimed
+from harness.journal.breaks import ClockJumped as ClockJumped
+from harness.journal.breaks import Fingerprinted as Fingerprinted
+from harness.journal.breaks import Kept as Kept
+from harness.journal.breaks import Repeated as Repeated
+from harness.journal.breaks import Resumed as Resumed
+from harness.journal.breaks import Switched as Switched
+from harness.journal.breaks import TakenUp as TakenUp
+from harness.journal.breaks import TelemetryLost as TelemetryLost
+from harness.journal.breaks import WatchdogActed as WatchdogActed
 from harness.quantities import Value
 
 
@@ -55,6 +66,11 @@ class RunStarted:
     operator: str
     station: str
     """Host name of the station."""
+    ordered: dict[str, str] = field(default_factory=dict)
+    """The files that the run was ordered with (`model`, `bay`, `plan`), for whoever resumes it.
+
+    `reports` is `none` where it was ordered that none be written at its end.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +180,8 @@ class StepFinished:
     step: str
     outcome: str
     text: str = ""
+    touched: tuple[str, ...] = ()
+    """The devices that it was handed: what it found stands as long as these are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +199,22 @@ class DeviceBack:
     device: str
     silent: float
     """Wall seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryCounted:
+    """What became of the sweeps of a device: of those that were due, so many were taken, failed or begun too late.
+
+    `samples` of them were kept: so many of this device stand in the segments of this sitting. Written once, at its end.
+    """
+
+    durable: ClassVar[bool] = True
+    device: str
+    due: int
+    taken: int
+    failed: int
+    late: int
+    samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +316,21 @@ Event = (
     | DeviceLost
     | DeviceBack
     | SegmentSealed
+    | TelemetryCounted
     | Attached
     | Tripped
     | SafetyAction
     | MadeSafe
     | StopRequested
+    | Claimed
+    | Fingerprinted
+    | Kept
+    | Switched
+    | ClockJumped
+    | TelemetryLost
+    | Resumed
+    | TakenUp
+    | WatchdogActed
     | Noted
     | RunFinished
 )
@@ -306,11 +350,21 @@ EVENTS: dict[str, type[Event]] = {
         DeviceLost,
         DeviceBack,
         SegmentSealed,
+        TelemetryCounted,
         Attached,
         Tripped,
         SafetyAction,
         MadeSafe,
         StopRequested,
+        Claimed,
+        Fingerprinted,
+        Kept,
+        Switched,
+        ClockJumped,
+        TelemetryLost,
+        Resumed,
+        TakenUp,
+        WatchdogActed,
         Noted,
         RunFinished,
     )
@@ -354,6 +408,11 @@ def event_from_json(kind: str, body: dict[str, Any]) -> Event:
             body |= {name: tuple(body[name]) for name in ("reasons", "remarks")}
         elif kind == "MadeSafe":
             body["unconfirmed"] = tuple(body["unconfirmed"])
+        elif kind == "StepFinished":
+            body["touched"] = tuple(body.get("touched", ()))
+        elif kind == "TakenUp":
+            body["stands"] = tuple(body["stands"])
+            body["again"] = tuple(Repeated(**again) for again in body["again"])
         return EVENTS[kind](**body)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{kind} is not well formed: {error}") from error

@@ -8,17 +8,18 @@ from pathlib import Path
 
 from harness.errors import DefinitionError, RackproofError
 from harness.journal.events import Entry
-from harness.journal.lines import FIRST, decode, digest, is_canonical
+from harness.journal.lines import FIRST, decode, digest, encode, is_canonical
 
 
 class CorruptJournal(RackproofError):
-    """A journal was altered or damaged: it proves nothing. `line` counts from 1."""
+    """A journal was altered or damaged: it proves nothing. `line` counts from 1, `octet` from 0 where it begins."""
 
-    def __init__(self, path: Path, line: int, text: str) -> None:
+    def __init__(self, path: Path, line: int, text: str, octet: int = 0) -> None:
         self.path = path
         self.line = line
+        self.octet = octet
         super().__init__(
-            f"{path}: line {line}: {text}. The journal was altered or its disk is failing: "
+            f"{path}: line {line}: {text}. It begins at octet {octet}. The journal was altered or its disk is failing: "
             "do not certify this run, keep the file and run the rack again."
         )
 
@@ -49,7 +50,8 @@ def read_journal(path: Path, *, head: str = "") -> Journal:
         raise DefinitionError(f"{path}: the journal cannot be read: {error.strerror}") from error
     journal = _read(path, data)
     if head and journal.head != head:
-        raise CorruptJournal(path, len(journal.entries), f"it does not end as certified (SHA-256 {head})")
+        last = journal.size - (len(encode(journal.entries[-1])) + 1 if journal.entries else 0)
+        raise CorruptJournal(path, len(journal.entries), f"it does not end as certified (SHA-256 {head})", last)
     return journal
 
 
@@ -63,8 +65,8 @@ def _read(path: Path, data: bytes) -> Journal:
             if number == len(lines) and not rest:
                 torn = True
                 break
-            raise CorruptJournal(path, number, "it is no JSON")
-        entries.append(_check(path, number, line, found[0], head))
+            raise CorruptJournal(path, number, f"it is no JSON{_where(line)}", size)
+        entries.append(_check(path, number, line, found[0], head, octet=size))
         head = digest(line)
         size += len(line) + 1
     return Journal(tuple(entries), head, torn, size)
@@ -78,15 +80,31 @@ def _parse(line: bytes) -> tuple[object] | None:
         return None
 
 
-def _check(path: Path, number: int, line: bytes, found: object, head: str) -> Entry:
+def _where(line: bytes) -> str:
+    """The place in a line where it stops being JSON, where that can be told."""
+    try:
+        json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return f" from its octet {error.start} on"
+    except json.JSONDecodeError as error:
+        return f" from its character {error.pos} on"
+    except (ValueError, RecursionError):
+        pass
+    return ""
+
+
+def _check(path: Path, number: int, line: bytes, found: object, head: str, *, octet: int) -> Entry:
     try:
         entry = decode(found)
     except ValueError as error:
-        raise CorruptJournal(path, number, str(error)) from error
+        raise CorruptJournal(path, number, str(error), octet) from error
+    wrong = ""
     if not is_canonical(line, found):
-        raise CorruptJournal(path, number, "it is not spelt as a journal is written (a doubled key, a space, NaN)")
-    if entry.seq != number - 1:
-        raise CorruptJournal(path, number, f"its sequence number is {entry.seq}, not {number - 1}: lines are missing")
-    if entry.previous != head:
-        raise CorruptJournal(path, number, "it does not follow the line before it: that one was altered")
+        wrong = "it is not spelt as a journal is written (a doubled key, a space, NaN)"
+    elif entry.seq != number - 1:
+        wrong = f"its sequence number is {entry.seq}, not {number - 1}: lines are missing"
+    elif entry.previous != head:
+        wrong = "it does not follow the line before it: that one was altered"
+    if wrong:
+        raise CorruptJournal(path, number, wrong, octet)
     return entry

@@ -14,9 +14,13 @@ from pathlib import Path
 
 from harness.clock import Clock
 from harness.errors import RackproofError
-from harness.journal.events import Entry, Event, Noted
+from harness.journal.events import ClockJumped, Entry, Event, Noted
 from harness.journal.lines import FIRST, digest, encode
 from harness.journal.reader import Journal
+
+JUMP = 2.0
+"""Seconds by which wall and monotonic clock must part between two entries for a jump: our judgement. Slewing is far
+slower, and NTP steps a clock that is off by more than 0.128 s (RFC 5905, 11.3: STEPT)."""
 
 
 class JournalFailure(RackproofError):
@@ -28,11 +32,24 @@ class JournalWriter:
 
     The file must not exist yet, unless `after` is what `read_journal` found there: then the run that was interrupted
     goes on, its torn last line cut off. Raises JournalFailure where the file cannot be had.
+
+    Order and durations are told by sequence numbers and the monotonic clock. `wall` (UTC) is for people; when it jumps,
+    the journal says so before the next event.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, after: Journal | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        after: Journal | None = None,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.path = path
         self._clock = clock
+        self._wall = wall
+        self._ahead: float | None = None
+        """Seconds that the wall clock was ahead of the monotonic one at the last entry of this writer."""
         self._lock = threading.Lock()
         self._seq = 0 if after is None else len(after.entries)
         self._head = FIRST if after is None else after.head
@@ -68,20 +85,22 @@ class JournalWriter:
         with self._lock:
             if self._failure or self._file is None:
                 raise JournalFailure(self._failure or f"journal {self.path}: it is closed, nothing can be added")
-            entry = Entry(
-                self._seq,
-                _stamp(datetime.now(UTC)),
-                _stamp(self._clock.now()),
-                round(time.monotonic(), 6),
-                self._head,
-                event,
-            )
-            line = encode(entry)
-            self._commit(self._file, line + b"\n", durable=event.durable)
-            self._seq += 1
-            self._head = digest(line)
-            self._untold.append(entry)
+            wall, mono = self._wall(), time.monotonic()
+            jump = 0.0 if self._ahead is None else wall.timestamp() - mono - self._ahead
+            if abs(jump) >= JUMP:
+                self._add(self._file, ClockJumped(round(jump, 3)), wall, mono)
+            entry = self._add(self._file, event, wall, mono)
         self._tell()
+        return entry
+
+    def _add(self, file: int, event: Event, wall: datetime, mono: float) -> Entry:
+        entry = Entry(self._seq, _stamp(wall), _stamp(self._clock.now()), round(mono, 6), self._head, event)
+        line = encode(entry)
+        self._commit(file, line + b"\n", durable=event.durable)
+        self._seq += 1
+        self._head = digest(line)
+        self._ahead = wall.timestamp() - mono
+        self._untold.append(entry)
         return entry
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from harness.rack.model import ROLES
 
 PLURALS = {
     "compute_tray": "compute_trays",
+    "switch_tray": "switch_trays",
     "host": "hosts",
     "console": "consoles",
     "switch": "switches",
@@ -30,8 +31,10 @@ PLANNED = pytest.StashKey[PlannedStep]()
 class Collection:
     """Parametrises steps over devices, and turns the collected items into a checked plan."""
 
-    def __init__(self, definition: RackDefinition, plan: Path) -> None:
+    def __init__(self, definition: RackDefinition, plan: Path, begun: Planned | None = None) -> None:
+        """`begun` is the plan that a run began with which is taken up again: its steps must be the same."""
         self.definition = definition
+        self._begun = begun
         self.problems: list[Problem] = []
         self.steps: list[PlannedStep] = []
         self._plan = plan
@@ -73,6 +76,8 @@ class Collection:
                 seen.add(step.step)
                 item.stash[PLANNED] = step
                 self.steps.append(step)
+        if self._begun is not None and not self.problems:
+            self.problems += _other_steps(self._begun.steps, self.steps)
         if not items and not self.problems:
             self.problems.append(Problem(str(self._plan), "", "there is no step in this plan"))
 
@@ -91,6 +96,17 @@ class Collection:
         device = next((str(callspec.params[role]) for role in ROLES if callspec and role in callspec.params), "")
         title = doc[0].rstrip(".")
         return PlannedStep(item.nodeid, f"{title} [{device}]" if device else title, stage.args[0], device, measures)
+
+
+def _other_steps(begun: Sequence[PlannedStep], now: Sequence[PlannedStep]) -> Iterator[Problem]:
+    """What of a plan is not as it was when the run began: a run is about one plan."""
+    was, here = {step.step: step for step in begun}, {step.step: step for step in now}
+    for step in [*was, *(step for step in here if step not in was)]:
+        if was.get(step) != here.get(step):
+            what = "is new" if step not in was else "is gone" if step not in here else "declares something else"
+            yield Problem(step, "", f"{what} since the run began: put the plan back, or start a new run")
+    if list(was) != list(here) and set(was) == set(here):
+        yield Problem("plan", "", "its steps have another order since the run began: put it back, or start a new run")
 
 
 def _wrong_conditions(item: pytest.Item) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ pytest's own outcome follows what was recorded, for those who look at it; the ve
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import inspect
 from collections.abc import Callable, Generator
 from typing import Any
@@ -38,6 +39,12 @@ class Execution:
         session.config.stash[SESSION] = self.session
         try:
             self.session.start(planned)
+            # What an earlier sitting proved stands, and is not run again.
+            stands = self.session.standing
+            # Stopped before that was decided, nothing is begun a second time.
+            undecided = self.session.resumes and self.session.stopped
+            left = [item for item in session.items if item.stash[PLANNED].step not in stands]
+            session.items[:] = [] if undecided else left
             return (yield)
         finally:
             self.session.close()
@@ -61,7 +68,7 @@ class Execution:
             if inspect.iscoroutinefunction(pyfuncitem.obj):
                 rack.run_step(pyfuncitem.obj(**arguments))
             else:
-                pyfuncitem.obj(**arguments)
+                rack.run_blocking(functools.partial(pyfuncitem.obj, **arguments))
         except DeviceError as error:
             rack.evidence.device_failed(error)
             rack.finish("completed", str(error))
@@ -76,7 +83,7 @@ class Execution:
             # pytest's own words decide nothing: what the step declared has not been measured.
             rack.finish("error", f"the step took itself out: {error}")
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             rack.finish("error", f"the plan broke: {type(error).__name__}: {error}")
             raise
         rack.finish("stopped" if rack.stopped else "completed", rack.stopped)

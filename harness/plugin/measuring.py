@@ -31,8 +31,7 @@ class Arguments:
 
 def _one(role: str) -> Callable[..., Any]:
     def device(_self: object, request: pytest.FixtureRequest) -> Device:
-        session = request.config.stash[SESSION]
-        return Device(session.definition.device(request.param), session)
+        return Rack(request.config.stash[SESSION]).device(request.param)
 
     return pytest.fixture(name=role)(device)
 

@@ -1,14 +1,14 @@
 """Making a rack safe: stop the loads, keep the coolant until the heat is gone, then cut the outlets.
 
 Every action runs in parallel over its devices, is boxed in time, never raises, and is recorded with whether the device
-confirmed it by reading back.
+confirmed it by reading back. Doing it twice, also at the same time, comes to the same as doing it once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableSet, Sequence
 from dataclasses import dataclass, field
 
 from harness.capabilities import JobState, PowerOutlets, Workload
@@ -19,6 +19,8 @@ from harness.rack.definition import RackDefinition
 
 DARK_HOST = 0.2
 """Wall seconds that hosts get to confirm their loads' end once the power is confirmed off."""
+LETTING_GO = 0.5
+"""Wall seconds that an action gets to end once its time is over; then it is left behind."""
 CUTS = ("never", "when_cool", "at_once")
 """How far to go with the outlets, mildest first."""
 
@@ -33,8 +35,11 @@ class Safing:
     record: Callable[[Event], None]
     hottest: Callable[[], float | None]
     """The hottest accelerator now, degC; None while unknown."""
-    dark: set[str] = field(default_factory=set)
+    dark: MutableSet[str] = field(default_factory=set)
     """Outlets that a step left switched off: back on, unless the power is to be cut."""
+    unopened: Collection[str] = ()
+    """Devices that have to be opened before anything can be asked of them."""
+    _opening: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self, reason: str, cut_power: str) -> MadeSafe:
         """Make the rack safe and record it; `cut_power` is one of `CUTS`."""
@@ -74,6 +79,7 @@ class Safing:
 
     async def _stop_host(self, name: str, host: Workload) -> SafetyAction:
         async def stop() -> str:
+            await self._opened(name)
             running = [job.name for job in await host.stop_all() if job.state is JobState.RUNNING]
             if running:
                 raise RuntimeError(f"still running: {', '.join(running)}")
@@ -100,6 +106,7 @@ class Safing:
         word = "on" if on else "off"
 
         async def switch() -> str:
+            await self._opened(name)
             state = await pdu.switch(outlet, on=on)
             if state.on is not on:
                 raise RuntimeError(f"it does not read back as {word}")
@@ -109,6 +116,13 @@ class Safing:
         if on and action.confirmed:
             self.dark.discard(f"{name}/{outlet}")
         return action
+
+    async def _opened(self, name: str) -> None:
+        """Open a device that is not open yet, once for all that is to be asked of it."""
+        if name in self.unopened:
+            if name not in self._opening:
+                self._opening[name] = asyncio.ensure_future(self.drivers[name].open())
+            await asyncio.shield(self._opening[name])
 
     async def _cool(self) -> SafetyAction:
         limits = self.definition.model.make_safe
@@ -128,16 +142,31 @@ class Safing:
         """One action, boxed in wall seconds; whatever goes wrong becomes its text."""
         box = self.definition.model.make_safe.action_time if within is None else within
         began = time.monotonic()
+        doing = asyncio.ensure_future(work())
+        doing.add_done_callback(_heard)
         try:
-            async with asyncio.timeout(box):
-                text, confirmed = await work(), True
-        except TimeoutError:
-            text, confirmed = f"not confirmed within {box:.1f} s: go and look", False
-        except Exception as error:  # noqa: BLE001 - safety goes on whatever one device does
-            text, confirmed = f"{error}", False
+            ended, _ = await asyncio.wait([doing], timeout=box)
+            if ended:
+                text, confirmed = doing.result(), True
+            else:
+                text, confirmed = f"not confirmed within {box:.1f} s: go and look", False
+        except (Exception, asyncio.CancelledError) as error:
+            if not doing.done():
+                raise  # it is making safe as a whole that was called off
+            text, confirmed = f"{error}" or type(error).__name__, False
+        finally:
+            if not doing.done():
+                doing.cancel()
+                await asyncio.wait([doing], timeout=LETTING_GO)  # a library may swallow it: then it is left behind
         event = SafetyAction(device, action, confirmed, text, round(time.monotonic() - began, 3))
         self.record(event)
         return event
+
+
+def _heard(task: asyncio.Future[str]) -> None:
+    """What comes of an action that was left behind is nobody's affair any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def stronger(one: str, other: str) -> str:

@@ -1,6 +1,7 @@
 """The sampler: one task a device, reading all its channels at the model's period for as long as the session lasts.
 
-A device that stops answering is reported lost once and back once. Its gap is an event, never a filled-in value.
+A device that stops answering is reported lost once and back once. Its gap is an event, never a filled-in value. Leak
+detectors have a lane of their own: no slow sweep of other sensors delays what water does.
 """
 
 from __future__ import annotations
@@ -10,25 +11,33 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from harness.capabilities import Telemetry
+from harness.capabilities import LeakDetection, LeakState, Telemetry
 from harness.clock import Clock
 from harness.connection import Driver
 from harness.errors import DeviceError, Misbehaved, Refused, Unreachable
-from harness.quantities import Quality, Reading, Sample
+from harness.quantities import Channel, Quality, Reading, Sample, Unit
 
 LOST_AFTER = 2
 """Failed sweeps in a row until a device counts as lost: one may be a hiccup."""
 SWEEP_TIME = 4.0
 """Wall seconds for one sweep, and for opening a device again. One that takes longer is as good as silent: a watched
 value that arrives later protects nobody (engineering judgement)."""
+LEAK_QUANTITY = "leak.wet"
+LEAK_PAUSE = 1.0
+"""Wall seconds without a reading of the leak detectors after one that failed: the sweep tells that a device is lost."""
 
 
 @dataclass(slots=True)
 class Coverage:
-    """How many sweeps of a device were due and how many were taken."""
+    """What became of the sweeps of a device: `due` is the sum of the others, but for one that is under way.
+
+    `failed` gave nothing that could be used; `late` were not begun, since the one before took too long.
+    """
 
     due: int = 0
     taken: int = 0
+    failed: int = 0
+    late: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +62,46 @@ class DeviceSampler:
     watch: Watch
     opened: bool
     coverage: Coverage = field(default_factory=Coverage)
+    turned: float = field(default_factory=time.monotonic)
+    """When a sweep last ended, well or not (monotonic)."""
     _failures: int = 0
     _lost_at: float | None = None
+    _over: bool = False
+
+    @property
+    def step(self) -> float:
+        """Wall seconds from one sweep to the next."""
+        floor = self.driver.polling_floor if isinstance(self.driver, Telemetry) else 0.0
+        return max(self.period / self.clock.pace, floor)
+
+    def stall(self) -> float:
+        """By how many wall seconds a sweep is overdue; 0 while there is none, and once the device is given up."""
+        return 0.0 if self._over else max(0.0, time.monotonic() - self.turned - self.step)
 
     async def run(self) -> None:
         """Sweep at a fixed cadence; a late sweep is skipped and counted as due."""
         if not isinstance(self.driver, Telemetry):
+            self._over = True
             return
-        step = max(self.period / self.clock.pace, self.driver.polling_floor)
+        step = self.step
         due = time.monotonic()
         while True:
             self.coverage.due += 1
-            if not await self._sweep(self.driver):
+            try:
+                goes_on = await self._sweep(self.driver)
+            except asyncio.CancelledError:
+                self.coverage.due -= 1  # the run is over before this one is
+                raise
+            self.turned = time.monotonic()
+            if not goes_on:
+                self._over = True
                 return
             due += step
             late = time.monotonic() - due
             if late > 0:
                 missed = int(late // step)
                 self.coverage.due += missed
+                self.coverage.late += missed
                 due += missed * step
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
@@ -83,10 +114,12 @@ class DeviceSampler:
                 samples = _whole(source, await source.sample(), self.clock)
         except TimeoutError:
             seen = f"no answer within {SWEEP_TIME:.0f} s"
+            self.coverage.failed += 1
             self._lose(Unreachable(self.name, "read its telemetry", seen, "Check its power and its network cable."))
             return True
         except Refused as error:
             # Asking again with a refused secret locks accounts: this device is out for the rest of the run.
+            self.coverage.failed += 1
             self._lose(error)
             return False
         except DeviceError as error:
@@ -105,6 +138,7 @@ class DeviceSampler:
         return True
 
     def _miss(self, error: DeviceError) -> None:
+        self.coverage.failed += 1
         self._failures += 1
         if self._failures >= LOST_AFTER or not self.opened:
             self._lose(error)
@@ -113,6 +147,45 @@ class DeviceSampler:
         if self._lost_at is None:
             self._lost_at = time.monotonic()
             self.watch.lost(self.name, error)
+
+
+@dataclass(slots=True)
+class LeakSampler:
+    """Reads a device's leak detectors beside its sweeps until cancelled, and tells what can be judged.
+
+    That they give nothing is for the sweeps to say: this lane is there to be early. The period is in wall seconds.
+    """
+
+    sweeps: DeviceSampler
+    period: float
+    told: Callable[[str, Sequence[Sample]], None]
+
+    @property
+    def needed(self) -> bool:
+        """Whether the sweeps of this device alone would see a leak late."""
+        return isinstance(self.sweeps.driver, LeakDetection) and self.sweeps.step > 2 * self.period
+
+    async def run(self) -> None:
+        """Read at the period, one reading at a time."""
+        source, name = self.sweeps.driver, self.sweeps.name
+        if not isinstance(source, LeakDetection):
+            return
+        while True:
+            began, pause = time.monotonic(), self.period
+            try:
+                async with asyncio.timeout(SWEEP_TIME):
+                    states = [leak.state for leak in await source.leaks()] if self.sweeps.opened else []
+            except Refused:
+                return
+            except (TimeoutError, DeviceError):
+                states, pause = [], LEAK_PAUSE
+            except Exception:  # noqa: BLE001 - a driver that breaks is silent, and the sweep will say so
+                states, pause = [], LEAK_PAUSE
+            wet = sum(state in (LeakState.WET, LeakState.FAULT) for state in states)
+            if wet or (states and LeakState.UNKNOWN not in states):
+                reading = Reading(wet, Unit.COUNT, self.sweeps.clock.now())
+                self.told(name, (Sample(Channel(name, LEAK_QUANTITY, Unit.COUNT), reading),))
+            await asyncio.sleep(max(0.0, began + pause - time.monotonic()))
 
 
 def _whole(source: Telemetry, samples: Sequence[Sample], clock: Clock) -> Sequence[Sample]:

@@ -20,13 +20,13 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from harness.errors import RackproofError
-from harness.journal.events import SegmentSealed
+from harness.journal.events import SegmentSealed, TelemetryLost
 from harness.quantities import Channel, Quality, Reading, Sample, Unit, Value
 from harness.telemetry import parquet
 
@@ -34,6 +34,8 @@ FRAME = struct.Struct("<II")
 SYNC_EVERY = 1.0
 """Wall seconds between two flushes to the disk itself: what a power cut may cost at most."""
 
+START = b'[["'
+"""How every payload begins: a list of rows, each of which begins with a text."""
 LONGEST_FRAME = 64 * 1024 * 1024
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -51,19 +53,41 @@ class Recovered:
 
     samples: tuple[Sample, ...]
     lost: int
-    """Bytes of a frame that was cut off while it was written."""
+    """Octets that are no whole frame: cut off while it was written, or damaged since."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """The rows of all whole frames of a write-ahead file, and what between them is none: where, and how many octets."""
+
+    rows: list[parquet.Row]
+    gaps: tuple[tuple[int, int], ...]
+    """How many rows come before it, and its octets."""
+
+    @property
+    def lost(self) -> int:
+        return sum(octets for _, octets in self.gaps)
 
 
 class SegmentWriter:
     """Keeps the telemetry of one run; `write` and `seal` may be called from different threads, and side by side.
 
-    What a killed run left in its write-ahead files is sealed first, when the directory is taken up again. `seal` gets
-    the event for the journal; the write-ahead file goes only after that. Raises TelemetryFailure.
+    What a killed run left in its write-ahead files is sealed first, when the directory is taken up again; what of it
+    cannot be read is told as lost. `seal` gets the events for the journal; the write-ahead file goes only after that.
+    `announced` are the segments that the journal knows, `until` is when the run broke. Raises TelemetryFailure.
     """
 
-    def __init__(self, run_dir: Path, seal: Callable[[SegmentSealed], object]) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        seal: Callable[[SegmentSealed | TelemetryLost], object],
+        *,
+        announced: Collection[str] = (),
+        until: str = "",
+    ) -> None:
         self._folder = run_dir / "telemetry"
         self._announce = seal
+        self._announced = frozenset(announced)
         self._lock = threading.Lock()
         self._sealing = threading.Lock()
         self._rows: list[parquet.Row] = []
@@ -73,7 +97,7 @@ class SegmentWriter:
         self._file: int | None = None
         with self._guarded("the write-ahead file could not be opened"):
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._finish_interrupted()
+            self._finish_interrupted(until)
             self._number = _last_number(self._folder) + 1
             self._open()
 
@@ -157,6 +181,12 @@ class SegmentWriter:
             _sync_file(temporary)
             os.rename(temporary, target)
             _sync_directory(self._folder)
+        if f"telemetry/{target.name}" not in self._announced:
+            self._announce_segment(target, rows)
+        self._wal(number).unlink()
+        _sync_directory(self._folder)
+
+    def _announce_segment(self, target: Path, rows: list[parquet.Row]) -> None:
         stamps = [row[4] for row in rows]
         self._announce(
             SegmentSealed(
@@ -167,10 +197,8 @@ class SegmentWriter:
                 last=_instant(max(stamps)).isoformat(),
             )
         )
-        self._wal(number).unlink()
-        _sync_directory(self._folder)
 
-    def _finish_interrupted(self) -> None:
+    def _finish_interrupted(self, until: str) -> None:
         for stale in self._folder.glob("*.tmp"):
             stale.unlink()
         live = self._folder / "wal.bin"
@@ -178,9 +206,18 @@ class SegmentWriter:
             os.rename(live, self._wal(_last_number(self._folder) + 1))
             _sync_directory(self._folder)
         for path in sorted(self._folder.glob("*.wal")):
-            rows, _ = _frames(path.read_bytes())
-            if rows:
-                self._seal(int(path.stem), rows)
+            found = _frames(path.read_bytes())
+            for before, octets in found.gaps:
+                first = max((row[4] for row in found.rows[:before]), default=None)
+                after = min((row[4] for row in found.rows[before:]), default=None)
+                since = "" if first is None else _instant(first).isoformat()
+                self._announce(
+                    TelemetryLost(
+                        f"telemetry/{path.name}", octets, since, until if after is None else _instant(after).isoformat()
+                    )
+                )
+            if found.rows:
+                self._seal(int(path.stem), found.rows)
             else:
                 path.unlink()
 
@@ -206,9 +243,9 @@ def recover(run_dir: Path) -> Recovered:
     samples: list[Sample] = []
     lost = 0
     for path in _unsealed(run_dir / "telemetry"):
-        rows, torn = _frames(path.read_bytes())
-        samples += [_sample(row) for row in rows]
-        lost += torn
+        found = _frames(path.read_bytes())
+        samples += [_sample(row) for row in found.rows]
+        lost += found.lost
     return Recovered(tuple(samples), lost)
 
 
@@ -226,7 +263,7 @@ def read_channels(run_dir: Path) -> dict[Channel, list[tuple[datetime, float]]]:
             f"{folder}: a segment cannot be read: {error}. It was altered or its disk fails"
         ) from error
     for path in _unsealed(folder):
-        rows += _frames(path.read_bytes())[0]
+        rows += _frames(path.read_bytes()).rows
     found: dict[Channel, list[tuple[datetime, float]]] = {}
     for device, part, quantity, unit, at, value, _, _ in rows:
         if unit != Unit.TEXT:
@@ -247,18 +284,41 @@ def _last_number(folder: Path) -> int:
     return max((int(path.stem) for path in names), default=0)
 
 
-def _frames(data: bytes) -> tuple[list[parquet.Row], int]:
-    """The rows of all complete frames, and how many bytes after them are not one."""
+def _frames(data: bytes) -> _Frames:
+    """Every whole frame. Behind a damaged one the next whole one is looked for: a bad sector costs what it hit."""
     rows: list[parquet.Row] = []
+    gaps: list[tuple[int, int]] = []
     place = 0
-    while len(data) - place >= FRAME.size:
-        length, crc = FRAME.unpack_from(data, place)
-        payload = data[place + FRAME.size : place + FRAME.size + length]
-        if not 0 < length <= LONGEST_FRAME or len(payload) < length or zlib.crc32(payload) != crc:
-            break
-        rows += [tuple(row) for row in json.loads(payload)]
-        place += FRAME.size + length
-    return rows, len(data) - place
+    while place < len(data):
+        payload = _payload(data, place)
+        if payload is None:
+            following = _next_frame(data, place + 1)
+            gaps.append((len(rows), following - place))
+            place = following
+        else:
+            rows += [tuple(row) for row in json.loads(payload)]
+            place += FRAME.size + len(payload)
+    return _Frames(rows, tuple(gaps))
+
+
+def _payload(data: bytes, place: int) -> bytes | None:
+    if len(data) - place < FRAME.size:
+        return None
+    length, crc = FRAME.unpack_from(data, place)
+    payload = data[place + FRAME.size : place + FRAME.size + length]
+    if not 0 < length <= LONGEST_FRAME or len(payload) < length or zlib.crc32(payload) != crc:
+        return None
+    return payload
+
+
+def _next_frame(data: bytes, place: int) -> int:
+    """Where the next whole frame begins; the end of the data where there is none. A payload begins as `START` does."""
+    found = data.find(START, place + FRAME.size)
+    while found >= 0:
+        if _payload(data, found - FRAME.size) is not None:
+            return found - FRAME.size
+        found = data.find(START, found + 1)
+    return len(data)
 
 
 def _row(sample: Sample) -> parquet.Row:

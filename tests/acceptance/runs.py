@@ -7,14 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import yaml
+
+from tests.acceptance.watch import watched
 
 ROOT = Path(__file__).parents[2]
 RACKPROOF = (sys.executable, "-m", "harness")
@@ -30,6 +33,10 @@ class Run:
     result: dict[str, Any]
     said: str
     directory: Path
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Every secret of the simulated rack, by name."""
+    exposed: tuple[str, ...] = ()
+    """Where a secret stood in a command line or an environment while the run was under way."""
 
     def failed(self) -> set[tuple[str, str]]:
         """Key and subject of every failed measurement."""
@@ -58,11 +65,15 @@ def rackproof(
 
 def simulate(runs: Path, *arguments: str) -> Run:
     """Accept a simulated bench4."""
-    done = rackproof("run", "--simulate", "bench4", "--runs", str(runs), "--json", *arguments)
+    runs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=runs) as own, watched(Path(own)) as watch:
+        words = ("run", "--simulate", "bench4", "--runs", str(runs), "--json", *arguments)
+        done = rackproof(*words, variables={"TMPDIR": own})
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 1, f"exit code {done.returncode}: {done.stderr[-2000:]}"
     result = json.loads(lines[0])
-    return Run(done.returncode, result, done.stderr, Path(result["run_dir"]))
+    exposed = tuple(sorted(watch.exposed))
+    return Run(done.returncode, result, done.stderr, Path(result["run_dir"]), dict(watch.secrets), exposed)
 
 
 PROVE = "prove"

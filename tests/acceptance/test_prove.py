@@ -68,35 +68,35 @@ def test_a_fault_that_is_none_is_refused_at_once() -> None:
     assert "Traceback" not in done.stderr
 
 
-def processes_of(group: int) -> list[str]:
-    """Command lines of what runs now and was started, at any remove, by a proof that wrote into this folder."""
+def runs_of(out: Path, proof: int) -> list[int]:
+    """The runs that are under way of a proof that writes to `out`: forks of it, which have its command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            line = path.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            line = path.with_name("cmdline").read_bytes()
             state = path.read_text("utf-8").rpartition(")")[2].split()[0]
         except OSError:
             continue
-        if f"--parent-pid {group} " in f"{line} " and state not in ("Z", "X"):
-            found.append(line)
-    return found
+        if os.fsencode(out) in line and state not in ("Z", "X"):
+            found.append(int(path.parent.name))
+    return [process for process in found if process != proof]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_proof_that_is_stopped_or_killed_leaves_no_run_behind(tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "proof.json"
-    command = [*RACKPROOF, "prove", "bench4", "--fault", "cdu-1.leak", "--seeds", "1", "--out", str(out)]
+    command = [*RACKPROOF, "prove", "bench4", "--fault", "cdu-1.leak", "--seeds", "1", "--jobs", "2", "--out", str(out)]
     proof = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True, env=os.environ)
     assert proof.stderr is not None
     with proof, proof.stderr as said:
         # Its standard error is that of nobody else: it ends with the proof.
         assert b"2 runs to do" in said.readline()
-        while len(processes_of(proof.pid)) < 2:
+        while len(runs_of(out, proof.pid)) < 2:
             assert proof.poll() is None
         proof.send_signal(number)
         left = said.read()
-    while processes_of(proof.pid):
+    while runs_of(out, proof.pid):
         # Ends by the runs' own watch, within its patience; a hang is the test command's time-out.
         os.sched_yield()
     if number is signal.SIGINT:

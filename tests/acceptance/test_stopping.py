@@ -8,12 +8,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.journal.events import MadeSafe, Progressed, SafetyAction, StepStarted, StopRequested
+from harness.journal.events import MadeSafe, SafetyAction, StopRequested
 from harness.journal.reader import read_journal
 from tests.acceptance.runs import RACKPROOF, ROOT, rackproof
 
@@ -114,46 +114,6 @@ def test_ctrl_c_while_a_feed_is_off_brings_it_back(tmp_path: Path) -> None:
         if isinstance(event, SafetyAction) and event.confirmed and "back on" in event.action
     }
     assert back == {("pdu-a", f"switch outlet {number} back on") for number in range(1, 5)}
-
-
-@pytest.fixture
-def standing(tmp_path: Path) -> Iterator[Path]:
-    """A simulated rack that keeps standing whatever becomes of a run; yields its bay file."""
-    bay = tmp_path / "bay.yaml"
-    process = start("simulate", "bench4", "--pace", "30", "--bay-out", str(bay))
-    try:
-        wait_for(bay.exists, process)
-        text = bay.read_text("utf-8")
-        # Loads that notice within seconds that nobody renews their lease.
-        bay.write_text(text.replace("      data.nic-0:", "      lease: 3\n      data.nic-0:"), "utf-8")
-        yield bay
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def test_kill_9_in_burn_in(standing: Path, tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    rack = ("--model", "bench4", "--bay", str(standing), "--serial", "RK-9")
-    process = start("run", *rack, "--plan", BURN_IN, "--runs", str(runs))
-    wait_for(lambda: under_load(runs), process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=PATIENCE)
-    # Loads started in-band die by themselves when the station does.
-    wait_for(lambda: not burning())
-    found = journal_of(runs)
-    assert found is not None
-    journal = read_journal(found)
-    events = [entry.event for entry in journal.entries]
-    assert any(isinstance(event, Progressed) and "under load" in event.text for event in events)
-    assert any(isinstance(event, StepStarted) for event in events)
-    derived = rackproof("report", str(found.parent))
-    assert derived.returncode == 0, derived.stderr
-    checked = rackproof("verify", str(found.parent))
-    assert checked.returncode == 0, checked.stdout
-    assert "ABORTED" in checked.stdout
 
 
 def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.quantities import Quality, Reading, Unit
+from harness.rack.load import load_definition
 from harness.verdict import Verdict
 from tests.failopen.bench import FLOW, Bench, Tiny
 
@@ -198,3 +199,18 @@ def test_a_number_in_another_unit(bench: Bench) -> None:
 
     bench.passes(bench.run(rack, plan, cdu(Unit.LITRE_PER_MINUTE)))
     bench.ends(bench.run(rack, plan, cdu(Unit.KILOPASCAL)), Verdict.INCONCLUSIVE, "could not be judged")
+
+
+@pytest.mark.peer("OpenHTF #351", "a blank serial number is taken, and the unit passes", "issue")
+def test_a_unit_without_a_name(bench: Bench) -> None:
+    """REFUSED: what passes must be somebody: a blank serial, one of blanks only, or one nobody can print, is none."""
+    bench.rack(FLOW)
+    (model,) = bench.folder.glob("model-*.yaml")
+    bay = bench.folder / "bay.yaml"
+    tray, host = "{driver: bmc, address: 'https://127.0.0.1:1'}", "{driver: host, address: 'ssh://127.0.0.1:2'}"
+    lines = f"name: b\nsite: s\nstation: t\ndevices:\n  tray-01: {tray}\n  tray-01-host: {host}\n"
+    bay.write_text(lines, "utf-8")
+    rack = load_definition(model, bay, "RK-1")
+    bench.passes(bench.run(rack, bench.step("measure('thermal.flow', 12.0, 'rack')")))
+    for serial in ("", " ", "\t", "\x00", "\u200b"):
+        bench.refuses(partial(load_definition, model, bay, serial), "is no serial number")

@@ -19,6 +19,8 @@ BURNED = (
     "\r100.0%  proc'd: 50 (900 Gflop/s) - 51 (900 Gflop/s)   errors: 0 - 0   temps: 60 C - 61 C \n\n"
     "Tested 2 GPUs:\n\tGPU 0: OK\n\tGPU 1: OK\n"
 )
+FACTS = {"known": "yes", "rc": "0", "boot": "same", "alive": "0"}
+TAKES = "rack, hosts, measure"
 SLOTS = {"tray-01": ["compute_tray", "host"], "tray-02": ["compute_tray", "host"]}
 
 
@@ -35,8 +37,7 @@ def host(name: str, gone: Unreachable | None) -> Tiny:
     asked: list[Load] = []
 
     def job(wanted: str) -> Job:
-        facts = {"name": wanted, "known": "yes", "rc": "0", "boot": "same", "alive": "0"}
-        return job_of(facts, BURNED, Spec.of(asked[-1]))
+        return job_of(dict(FACTS, name=wanted), BURNED, Spec.of(asked[-1]))
 
     def start(load: Load) -> Job:
         asked.append(load)
@@ -45,9 +46,9 @@ def host(name: str, gone: Unreachable | None) -> Tiny:
     return Tiny(name, start=start, job=job, stop=job, stop_all=(), renew=None, lease=30.0)
 
 
-def rack(bench: Bench) -> RackDefinition:
-    loads: dict[str, Any] = {"diagnostic": {"kind": "accelerator", "tool": "gpu-burn", "seconds": 1, "limit": 40}}
-    return bench.rack(JUDGED, SLOTS, loads=loads)
+def rack(bench: Bench, **load: Any) -> RackDefinition:
+    burn = {"kind": "accelerator", "tool": "gpu-burn", "seconds": 1, "limit": 40}
+    return bench.rack(JUDGED, SLOTS, loads={"diagnostic": burn | load})
 
 
 def run(bench: Bench, gone: Unreachable | None) -> RunSummary:
@@ -68,3 +69,38 @@ def test_a_host_that_could_never_be_asked_is_named_and_the_others_are_judged(ben
     assert summary.verdict is Verdict.INCONCLUSIVE
     assert "tray-01-host" in summary.reasons[0]
     assert judged(bench) == {subject for subject in everything if subject.startswith("tray-02")}
+
+
+AFTER_A_BREAK = """
+rack.keep("time under diagnostic", 880.0, lasts=True)
+held = await hold(rack, hosts, "diagnostic", text="on")
+for host in hosts:
+    measure("burn_in.load.exit_code", held.jobs[host.slot].exit_code, host.slot)
+"""
+
+
+@pytest.mark.parametrize(
+    ("adds_up", "seconds", "asked"), [(True, 1000.0, 120.0), (True, 2000.0, 1120.0), (False, 1000.0, 1000.0)]
+)
+def test_time_under_a_load_adds_up_across_a_break_only_where_the_model_says_so(
+    bench: Bench, adds_up: bool, seconds: float, asked: float
+) -> None:
+    """A load goes on for the rest of its time, and long enough to be measured."""
+    loads: list[Load] = []
+
+    def start(load: Load) -> Job:
+        loads.append(load)
+        return job(load.name)
+
+    def job(name: str) -> Job:
+        return job_of(dict(FACTS, name=name), BURNED, Spec.of(loads[-1]))
+
+    drivers = [
+        Tiny(f"{slot}-host", start=start, job=job, stop=job, stop_all=(), renew=None, lease=30.0) for slot in SLOTS
+    ]
+    definition = rack(bench, adds_up=adds_up, seconds=seconds, limit=4000)
+    step = bench.step(AFTER_A_BREAK, marks='@pytest.mark.measures("burn_in.load.exit_code", per="host")', takes=TAKES)
+    bench.run(
+        definition, step.replace("import asyncio\n", "import asyncio\nfrom harness.loads import hold\n"), *drivers
+    )
+    assert {load.seconds for load in loads} == {asked}

@@ -76,7 +76,31 @@ def test_silence_of_a_recorded_quantity_does_not_trip(definition: RackDefinition
     watched.arm()
     moment[0] = 1000.0
     _look_once(watched)
-    assert {trip.event.subject for trip in trips} == {"cdu-1"}
+    assert {trip.event.subject for trip in trips} == {"cdu-1", "station"}
+
+
+def test_a_station_that_did_not_run_finds_no_device_silent(definition: RackDefinition) -> None:
+    moments = iter([0.0, 0.0, 500.0, 500.1, 500.2])
+    seen: list[float] = []
+    trips: list[Trip] = []
+
+    def now() -> float:
+        seen.append(next(moments, 500.3))
+        return seen[-1]
+
+    watched = Interlocks(definition, trips.append, now)
+    watched.arm()
+
+    async def look() -> None:
+        task = asyncio.get_running_loop().create_task(watched.watch_silence())
+        async with asyncio.timeout(60):
+            while len(seen) < 5:
+                await asyncio.wait([task], timeout=0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(look())
+    assert not trips
 
 
 def _look_once(watched: Interlocks) -> None:

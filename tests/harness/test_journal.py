@@ -50,7 +50,7 @@ SAMPLES: tuple[e.Event, ...] = (
         "tray-01", "Bench", "BC-4A", "BC4A-100", "S1", {"bmc": "2"}, (e.FoundPart("nic-0", "nic", "Bench", "N", "S2"),)
     ),
     e.DeviceFailed("", "tray-01", "Unreachable", "tray-01: GET: no answer"),
-    e.StepFinished("t.py::a[tray-01]", "completed"),
+    e.StepFinished("t.py::a[tray-01]", "completed", touched=("tray-01",)),
     e.DeviceLost("pdu-a", "silent ü \udc80 \n end"),
     e.DeviceBack("pdu-a", 3.25),
     e.SegmentSealed("telemetry/000001.parquet", "22", 7, "a", "b"),
@@ -61,6 +61,16 @@ SAMPLES: tuple[e.Event, ...] = (
     e.StopRequested("operator", "Ctrl-C"),
     e.Noted("a remark"),
     e.ProofChecked("UNPROVEN", ("the plan changed since",), (), "rack-b.json", "44", "1 of 1", {"plan": "11"}),
+    e.Claimed("RK-1", 4, "station-2", 4711, 30.0),
+    e.Fingerprinted("tray-01", "S1", "55"),
+    e.Kept("t.py::a[tray-01]", "logs at intake", True, '{"tray-01":[]}'),
+    e.Switched("pdu-a/3", False),
+    e.ClockJumped(-3600.0),
+    e.TelemetryCounted("tray-01", 12, 10, 1, 1, 420),
+    e.TelemetryLost("telemetry/wal.bin", 17, "a", "b"),
+    e.Resumed(2, "it was killed", True, "", "s", {"p": "1"}, {"d": "x"}, None, "66", {"plan": "11"}),
+    e.TakenUp(("t.py::a[tray-01]",), (e.Repeated("t.py::b", "it was interrupted"),)),
+    e.WatchdogActed("2026-11-22T08:00:00Z", "the station died", "tray-01-host", "stop loads", True, "off"),
     e.RunFinished("PASS"),
 )
 

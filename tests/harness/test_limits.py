@@ -158,11 +158,35 @@ def test_recorded_values_pass_only_if_usable() -> None:
     assert judge(reading(math.nan), limit) is Judgement.UNJUDGED
 
 
+def test_the_words_of_a_judgement_are_those_of_the_journal() -> None:
+    """They are evidence: a journal of last year says the same."""
+    assert [each.value for each in Judgement] == ["pass", "marginal", "fail", "unjudged"]
+
+
+def test_a_limit_draws_nothing_in_unless_it_says_so() -> None:
+    plain = Limit("k", Unit.WATT, "s", minimum=10.0, maximum=10.5)
+    assert (plain.guard, plain.uncertainty, plain.by_definition, plain.recorded_only) == (0.0, None, False, False)
+    assert judge(reading(10.0), plain) is Judgement.PASS
+
+
+def test_what_the_definition_expects_is_expected_from_then_on() -> None:
+    limit = Limit("k", Unit.TEXT, "s", by_definition=True).expecting("dry")
+    assert (limit.allowed, limit.by_definition) == (("dry",), False)
+
+
+def test_a_lone_maximum_has_no_lower_edge() -> None:
+    assert judge(reading(-1e300), band(high=3.0)) is Judgement.PASS
+    assert judge(reading(1e300), band(low=3.0)) is Judgement.PASS
+
+
 def test_bounds_are_described_as_people_write_them() -> None:
     assert band(1.2, 2).describe() == "1.2 … 2 W"
     assert band(low=3).describe() == "≥ 3 W"
     assert band(high=3).describe() == "≤ 3 W"
     assert Limit("k", Unit.TEXT, "s", allowed=("dry", "none")).describe() == "= dry or none"
     assert Limit("k", Unit.BOOLEAN, "s", allowed=(True,)).describe() == "= yes"
+    assert Limit("k", Unit.BOOLEAN, "s", allowed=(False, True)).describe() == "= no or yes"
+    assert Limit("k", Unit.RATIO, "s", maximum=3).describe() == "≤ 3"
+    assert Limit("k", Unit.COUNT, "s", allowed=(1.50, 2)).describe() == "= 1.5 or 2"
     assert Limit("k", Unit.TEXT, "s", by_definition=True).describe() == "as defined"
     assert Limit("k", Unit.TEXT, "s", recorded_only=True).describe() == "recorded"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -15,6 +16,20 @@ from harness.rack.bay import Bay
 from harness.secrets import resolve
 
 VALUE = "correct horse"
+
+
+def test_who_holds_secrets_leaves_no_core_and_cannot_be_looked_into(tmp_path: Path) -> None:
+    """core(5), prctl(2): neither a file, nor a program that is handed the core, nor another process of the user."""
+    _, file = bay_of(tmp_path, one={"file": "one"})
+    (tmp_path / "one").touch(0o600)
+    (tmp_path / "one").write_text(VALUE, "utf-8")
+    code = (
+        "import ctypes, resource, sys\nfrom pathlib import Path\nfrom harness.rack.load import load_bay\n"
+        "from harness.secrets import resolve\nresolve(load_bay(Path(sys.argv[1])), Path(sys.argv[1]))\n"
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "0"]
 
 
 def bay_of(folder: Path, **sources: dict[str, str]) -> tuple[Bay, Path]:

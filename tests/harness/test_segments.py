@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.journal.events import SegmentSealed
+from harness.journal.events import SegmentSealed, TelemetryLost
 from harness.quantities import Channel, Quality, Reading, Sample, Unit, Value
 from harness.telemetry.segments import FRAME, SegmentWriter, TelemetryFailure, read_channels, recover
 
@@ -44,12 +44,17 @@ def sweeps(count: int, first: int = 0) -> list[list[Sample]]:
 
 
 def write(run: Path, seal: list[SegmentSealed], *segments: Sequence[Sequence[Sample]]) -> None:
-    writer = SegmentWriter(run, seal.append)
+    writer = SegmentWriter(run, lambda event: seal.append(sealed_one(event)))
     for segment in segments:
         for sweep in segment:
             writer.write(sweep, sweep[0].reading.at)
         writer.seal()
     writer.close()
+
+
+def sealed_one(event: SegmentSealed | TelemetryLost) -> SegmentSealed:
+    assert isinstance(event, SegmentSealed), event
+    return event
 
 
 def abandon(run: Path, sealed: Sequence[Sequence[Sample]], rest: Sequence[Sequence[Sample]]) -> bytes:
@@ -154,7 +159,7 @@ def test_text_is_kept_and_left_out_of_charts(tmp_path: Path) -> None:
 
 def test_empty_run_has_no_segment(tmp_path: Path) -> None:
     sealed: list[SegmentSealed] = []
-    writer = SegmentWriter(tmp_path, sealed.append)
+    writer = SegmentWriter(tmp_path, lambda event: sealed.append(sealed_one(event)))
     writer.write([], T0)
     writer.seal()
     writer.close()
@@ -220,8 +225,8 @@ def test_flipped_byte_never_becomes_a_sample(tmp_path_factory: pytest.TempPathFa
     data[place % len(data)] ^= bit
     (run / "telemetry" / "wal.bin").write_bytes(bytes(data))
     left = recover(run)
-    assert list(left.samples) == [s for sweep in sweeps(8) for s in sweep][: len(left.samples)]
-    assert len(left.samples) < 40
+    hit = sum(place % len(data) >= boundary for boundary in BOUNDARIES) - 1
+    assert list(left.samples) == [s for number, sweep in enumerate(sweeps(8)) for s in sweep if number != hit]
     assert left.lost > 0
 
 
@@ -243,9 +248,14 @@ def test_interrupted_run_is_sealed_when_taken_up_again(tmp_path: Path) -> None:
     (tmp_path / "telemetry" / "wal.bin").write_bytes(data[:-7])
     (tmp_path / "telemetry" / "000002.tmp").write_bytes(b"half")
     assert len(recover(tmp_path).samples) == 10
-    sealed: list[SegmentSealed] = []
-    writer = SegmentWriter(tmp_path, sealed.append)
-    assert [(event.file, event.samples) for event in sealed] == [("telemetry/000002.parquet", 10)]
+    told: list[SegmentSealed | TelemetryLost] = []
+    writer = SegmentWriter(tmp_path, told.append, until="the break")
+    lost, sealed = told
+    assert isinstance(lost, TelemetryLost)
+    assert (lost.file, lost.first, lost.last) == ("telemetry/000002.wal", at(3).isoformat(), "the break")
+    assert 0 < lost.octets < len(data)
+    assert isinstance(sealed, SegmentSealed)
+    assert (sealed.file, sealed.samples) == ("telemetry/000002.parquet", 10)
     writer.write(sweeps(1, first=9)[0], at(9))
     writer.close()
     assert [at for at, _ in read_channels(tmp_path)[FLOW]] == [at(n) for n in (0, 1, 2, 3, 9)]
@@ -260,15 +270,18 @@ def test_kill_between_rename_and_journal_announces_the_same_segment_again(tmp_pa
     (folder / "000001.wal").write_bytes(abandon(tmp_path / "other", [], sweeps(3)))
     assert recover(tmp_path).samples == ()
     assert len(read_channels(tmp_path)[FLOW]) == 3
-    again: list[SegmentSealed] = []
+    again: list[SegmentSealed | TelemetryLost] = []
     SegmentWriter(tmp_path, again.append).close()
     assert again == first
+    (folder / "000001.wal").write_bytes(abandon(tmp_path / "another", [], sweeps(3)))
+    SegmentWriter(tmp_path, again.append, announced={first[0].file}).close()
+    assert again == first, "what the journal knows is not told twice"
     now = (folder / "000001.parquet").stat()
     assert (now.st_ino, now.st_mtime_ns) == (segment.st_ino, segment.st_mtime_ns)
 
 
 def test_journal_that_refuses_keeps_the_write_ahead_file(tmp_path: Path) -> None:
-    def refuse(event: SegmentSealed) -> None:
+    def refuse(event: SegmentSealed | TelemetryLost) -> None:
         raise TelemetryFailure("no journal")
 
     writer = SegmentWriter(tmp_path, refuse)
@@ -276,9 +289,34 @@ def test_journal_that_refuses_keeps_the_write_ahead_file(tmp_path: Path) -> None
     with pytest.raises(TelemetryFailure, match="no journal"):
         writer.seal()
     writer.close()
-    again: list[SegmentSealed] = []
+    again: list[SegmentSealed | TelemetryLost] = []
     SegmentWriter(tmp_path, again.append).close()
-    assert [event.samples for event in again] == [5]
+    assert [isinstance(event, SegmentSealed) and event.samples for event in again] == [5]
+
+
+def test_a_damaged_frame_is_lost_with_its_time_and_takes_no_other(tmp_path: Path) -> None:
+    data = bytearray(WRITTEN)
+    (tmp_path / "telemetry").mkdir()
+    data[sorted(BOUNDARIES)[3] + 20] ^= 1
+    (tmp_path / "telemetry" / "wal.bin").write_bytes(bytes(data))
+    told: list[SegmentSealed | TelemetryLost] = []
+    SegmentWriter(tmp_path, told.append, until="the break").close()
+    lost, sealed = told
+    assert isinstance(lost, TelemetryLost)
+    assert (lost.first, lost.last) == (at(2).isoformat(), at(4).isoformat())
+    assert lost.octets == sorted(BOUNDARIES)[4] - sorted(BOUNDARIES)[3]
+    assert isinstance(sealed, SegmentSealed)
+    assert sealed.samples == 35
+    assert [at for at, _ in read_channels(tmp_path)[FLOW]] == [at(n) for n in (0, 1, 2, 4, 5, 6, 7)]
+
+
+def test_nothing_but_damage_is_lost_and_told(tmp_path: Path) -> None:
+    (tmp_path / "telemetry").mkdir()
+    (tmp_path / "telemetry" / "wal.bin").write_bytes(b"\0" * 100)
+    told: list[SegmentSealed | TelemetryLost] = []
+    SegmentWriter(tmp_path, told.append, until="the break").close()
+    assert told == [TelemetryLost("telemetry/000001.wal", 100, "", "the break")]
+    assert list((tmp_path / "telemetry").iterdir()) == []
 
 
 # --- the disk --------------------------------------------------------------------------------------------------
@@ -332,10 +370,10 @@ def test_sweeps_go_on_while_a_segment_is_sealed(tmp_path: Path) -> None:
     sealed: list[SegmentSealed] = []
     inside, go_on = threading.Event(), threading.Event()
 
-    def announce(event: SegmentSealed) -> None:
+    def announce(event: SegmentSealed | TelemetryLost) -> None:
         inside.set()
         assert go_on.wait(10)
-        sealed.append(event)
+        sealed.append(sealed_one(event))
 
     writer = SegmentWriter(tmp_path, announce)
     writer.write(sweeps(1)[0], T0)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from harness.clock import Clock
 from harness.journal import events as e
+from harness.journal.lines import encode
 from harness.journal.writer import JournalWriter
-from harness.proof.campaign import Finished, Job, run_all
+from harness.proof.campaign import Finished, Job, Running, Start, run_all
 from harness.proof.results import Fault
 
 JOBS = tuple(Job(None, seed) for seed in range(1, 5))
@@ -25,8 +25,18 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
+def spawning(command: Callable[[Job, Path], Sequence[str]]) -> Start:
+    """Starts what a command line says, in a session of its own."""
+
+    def start(job: Job, runs: Path, said: Path) -> Running:
+        with said.open("wb") as file:
+            return subprocess.Popen(command(job, runs), stdout=file, stderr=file, start_new_session=True)
+
+    return start
+
+
 def run(code: str, folder: Path, jobs: Sequence[Job] = JOBS[:1], limit: float = 60.0) -> list[Finished]:
-    with closing(run_all(jobs, lambda job, runs: python(code), folder, at_once=2, limit=limit)) as finished:
+    with closing(run_all(jobs, spawning(lambda job, runs: python(code)), folder, at_once=2, limit=limit)) as finished:
         return list(finished)
 
 
@@ -67,7 +77,7 @@ def test_a_run_is_read_from_its_journal_and_an_exit_code_that_contradicts_it_is_
         def command(job: Job, runs: Path, number: str = number) -> list[str]:
             return [*python(code.replace("CODE", number)), str(runs)]
 
-        with closing(run_all(JOBS[:1], command, tmp_path / number, at_once=1, limit=60.0)) as finished:
+        with closing(run_all(JOBS[:1], spawning(command), tmp_path / number, at_once=1, limit=60.0)) as finished:
             for one in finished:
                 assert (len(one.ran.entries), one.ran.history, one.ran.problem) == (1, "began", problem)
                 assert one.run_dir is not None
@@ -76,15 +86,16 @@ def test_a_run_is_read_from_its_journal_and_an_exit_code_that_contradicts_it_is_
 
 def test_a_quick_run_is_told_to_stop_once_its_own_check_has_failed(tmp_path: Path) -> None:
     fault = Fault("n", "a.n", "d", "t", "limit", "link.speed", "switch-1/swp1")
-    body = {"key": "link.speed", "subject": "switch-1/swp1", "judgement": "fail"}
-    line = json.dumps({"body": body, "event": "Measured"}, separators=(",", ":"))
+    limit = e.LimitUsed("link.speed", "Gbit/s", "≥ 400 Gbit/s", "data sheet", minimum=400.0)
+    failed = e.Measured("s", "link.speed", "switch-1/swp1", 1.0, "1", "", "good", "fail", limit)
+    line = encode(e.Entry(0, "", "", 0.0, "", failed)).decode()
     code = "import pathlib, sys, time; d = pathlib.Path(sys.argv[1]) / 'r'; d.mkdir();"
     code += f"(d / 'journal.jsonl').write_text({line!r} + '\\n'); time.sleep(600)"
 
     def command(job: Job, runs: Path) -> list[str]:
         return [*python(code), str(runs)]
 
-    with closing(run_all([Job(fault, 1)], command, tmp_path, at_once=1, limit=60.0, quick=True)) as finished:
+    with closing(run_all([Job(fault, 1)], spawning(command), tmp_path, at_once=1, limit=60.0, quick=True)) as finished:
         (one,) = list(finished)
     assert one.took < 60.0
     assert "hung" not in one.ran.problem
@@ -100,7 +111,7 @@ def test_what_is_under_way_ends_with_the_proof(tmp_path: Path) -> None:
         }
 
     others = ours()
-    finished = run_all(JOBS, command, tmp_path, at_once=3, limit=60.0)
+    finished = run_all(JOBS, spawning(command), tmp_path, at_once=3, limit=60.0)
     next(finished)
     children = ours() - others
     assert len([child for child in children if is_running(int(child))]) >= 2

@@ -10,7 +10,7 @@ import pytest
 
 from harness.journal import events as e
 from harness.journal.lines import encode
-from harness.proof.judging import Ran, is_caught, judge_fault, judge_seed
+from harness.proof.judging import Ran, Watching, judge_fault, judge_seed
 from harness.proof.results import Catch, Fault, Found, Mark, SeedResult
 
 STEP, OTHER = "test_10.py::test_links[switch-1]", "test_20.py::test_trays"
@@ -104,8 +104,12 @@ def test_a_device_that_falls_silent_for_good_is_caught_by_the_check_that_names_i
     assert silent(*LOST, *UNTOLD) is Catch.RIGHT
 
 
-def test_a_device_that_comes_back_or_is_another_was_not_the_fault() -> None:
-    assert silent(*LOST, e.DeviceBack("tray-02", 3.0), *UNTOLD) is Catch.OTHER
+def test_a_device_that_comes_back_is_caught_as_well_where_the_step_names_it() -> None:
+    assert silent(*LOST, e.DeviceBack("tray-02", 3.0), *UNTOLD) is Catch.RIGHT
+
+
+def test_the_host_of_a_tray_stands_for_it_and_another_device_does_not() -> None:
+    assert silent(*LOST, dataclasses.replace(UNTOLD[0], device="tray-02-host"), UNTOLD[1]) is Catch.RIGHT
     assert silent(*LOST, dataclasses.replace(UNTOLD[0], device="tray-01"), UNTOLD[1]) is Catch.NOT_RUN
 
 
@@ -143,13 +147,41 @@ def test_a_run_that_was_stopped_once_its_fault_was_caught_counts() -> None:
 
 
 def test_the_line_that_catches_a_fault_is_known_while_it_is_written() -> None:
-    caught = [is_caught(FAULT, encode(entry)) for entry in journal(*OWN)]
-    assert caught.count(True) == 1
-    assert not any(is_caught(FAULT, encode(entry)) for entry in journal(*SOUND))
+    def caught(fault: Fault, lines: list[bytes]) -> int:
+        watching = Watching(fault)
+        return [watching.is_caught(line) for line in lines].count(True)
+
+    assert caught(FAULT, [encode(entry) for entry in journal(*OWN)]) == 1
+    assert caught(FAULT, [encode(entry) for entry in journal(*SOUND)]) == 0
     trip = e.Tripped("link.speed", "switch-1/swp1", 1, "count", "", "rack", "", "")
     (line,) = (encode(entry) for entry in journal(trip) if entry.event is trip)
-    assert is_caught(FAULT, line)
-    assert not is_caught(FAULT, line[:-5])
+    assert caught(dataclasses.replace(FAULT, kind="interlock"), [line]) == 1
+    assert caught(FAULT, [line[:-5]]) == 0
+    assert caught(SILENT, [encode(entry) for entry in journal(*SOUND[:3], *LOST, *UNTOLD)]) == 1
+
+
+UNSURE = dataclasses.replace(FAULT, expected="INCONCLUSIVE", device="switch-1")
+
+
+def test_a_value_that_could_not_be_judged_catches_a_lying_device() -> None:
+    unsure = (*stepped(STEP, measured(STEP, "link.speed", "switch-1/swp1", "unjudged")), *SOUND[3:])
+    result = judge_fault(UNSURE, Ran(journal(*unsure), BEGAN), RUNNING)
+    assert (result.catch, result.verdict, result.after) == (Catch.RIGHT, "INCONCLUSIVE", 40.0)
+    assert result.text == "link.speed on switch-1/swp1 could not be judged"
+    assert Watching(UNSURE).is_caught(encode(journal(*unsure)[4]))
+    # Stopped as soon as it was, it is as good.
+    stopped = (*unsure[:2], e.StopRequested("SIGTERM", "stopping"), e.StepFinished(STEP, "stopped"))
+    assert judge_fault(UNSURE, Ran(journal(*stopped), BEGAN), RUNNING).catch is Catch.RIGHT
+
+
+def test_a_device_that_never_opened_is_blamed_by_the_step_that_names_it() -> None:
+    unopened = e.DeviceFailed("", "switch-1", "Unreachable", "switch-1: no answer")
+    named = e.DeviceFailed(STEP, "switch-1", "Unreachable", "switch-1: no answer")
+    untold = (unopened, *stepped(STEP, named), *SOUND[3:])
+    result = judge_fault(UNSURE, Ran(journal(*untold), BEGAN), RUNNING)
+    assert (result.catch, result.after) == (Catch.RIGHT, 30.0)
+    elsewhere = (unopened, *stepped(STEP, dataclasses.replace(named, device="switch-2")), *SOUND[3:])
+    assert judge_fault(UNSURE, Ran(journal(*elsewhere), BEGAN), RUNNING).catch is not Catch.RIGHT
 
 
 def test_every_healthy_rack_that_does_not_pass_is_a_false_alarm() -> None:
