@@ -5,8 +5,11 @@ Sources in this order: environment variable, file, system keyring; the first tha
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib
 import os
+import resource
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +21,8 @@ from harness.rack.document import Document, read_document
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 LONGEST = 64 * 1024
+PR_SET_DUMPABLE = 4
+"""linux/prctl.h."""
 
 
 class _Missing(Exception):
@@ -28,7 +33,9 @@ def resolve(bay: Bay, bay_file: Path) -> Mapping[str, Secret]:
     """Every secret that an endpoint of the bay names, by its name.
 
     Files are relative to the bay file. Raises DefinitionError naming all that are missing, and none of those found.
+    From then on this process leaves no core file, and no other process of the same user may look into its memory.
     """
+    _close_memory()
     wanted = dict.fromkeys(name for endpoint in bay.devices.values() for name in endpoint.secrets.values())
     found: dict[str, Secret] = {}
     problems: list[Problem] = []
@@ -45,6 +52,14 @@ def resolve(bay: Bay, bay_file: Path) -> Mapping[str, Secret]:
     if problems:
         raise DefinitionError(problems)
     return found
+
+
+def _close_memory() -> None:
+    """No core, neither as a file (setrlimit(2)) nor handed to a program (prctl(2), PR_SET_DUMPABLE; core(5))."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+    with contextlib.suppress(OSError, AttributeError):  # where it is no Linux, the limit is all there is
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _document(bay_file: Path) -> Document | None:

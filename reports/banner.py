@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from rich.text import Text
 
+from harness.inert import shortened
 from harness.verdict import RunSummary, Verdict
 from reports import proof, view
 from reports.as_found import CONTRADICTS
@@ -98,5 +99,5 @@ def _large(word: str) -> list[str]:
 
 def _folded(text: str, width: int, style: str, mark: str = "") -> list[Text]:
     """Text folded at words, hung under its mark."""
-    rows = wrap(text, max(20, width - len(mark) - 1), break_on_hyphens=False) or [""]
+    rows = wrap(shortened(text), max(20, width - len(mark) - 1), break_on_hyphens=False) or [""]
     return [Text((mark if n == 0 else " " * len(mark)) + row, style=style) for n, row in enumerate(rows)]

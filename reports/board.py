@@ -126,6 +126,14 @@ class Board:
                 self.made_safe, self.unconfirmed = True, event.unconfirmed
             case e.StopRequested() as event:
                 self.stop = event
+            case e.Resumed():
+                # What ended the sitting before is over; what tripped is not.
+                self.finished, self.stop, self.made_safe, self.unconfirmed = "", None, False, ()
+            case e.TakenUp() as event:
+                for again in event.again:
+                    if (step := self.steps.get(again.step)) is not None:
+                        # Begun anew; what it failed before stays failed.
+                        self.steps[again.step] = StepState(step.planned, failed=step.failed)
             case e.RunFinished() as event:
                 self.finished = event.verdict
             case _:

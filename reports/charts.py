@@ -13,6 +13,8 @@ from html import escape
 from itertools import pairwise
 from statistics import median
 
+from harness.inert import spelled
+
 Point = tuple[float, float]
 
 COLOURS = ("#1f5fa8", "#c2571a", "#2e7d4f", "#7b4fa0", "#a8323e", "#3d8c95", "#8a6d1b", "#5b6670")
@@ -171,14 +173,14 @@ def _frame(chart: Chart, body: list[str]) -> str:
     legend, at = [], float(WIDTH - _RIGHT)
     colours = _colours(chart)
     for name, colour in reversed(colours.items()) if len(colours) > 1 else ():
-        legend.append(f'<text x="{at:.1f}" y="14" text-anchor="end" fill="{colour}">{escape(name)}</text>')
+        legend.append(f'<text x="{at:.1f}" y="14" text-anchor="end" fill="{colour}">{escape(spelled(name))}</text>')
         at -= 5.2 * len(name) + 12
     title = f"{chart.title} in {chart.unit}" if chart.unit else chart.title
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
         f'{_FONT} font-size="10" fill="#20262c">'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
-        f'<text x="{_LEFT}" y="14" font-size="11.5" font-weight="bold">{escape(title)}</text>'
+        f'<text x="{_LEFT}" y="14" font-size="11.5" font-weight="bold">{escape(spelled(title))}</text>'
         + "".join(legend)
         + "".join(body)
         + "</svg>\n"

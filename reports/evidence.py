@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from harness.bounds import MIB, Oversized, check_size
 from harness.errors import RackproofError
 from harness.journal.reader import Journal, read_journal
 from harness.verdict import RunSummary, fold
+from reports import bounds
 from reports.charts import run_charts
 
 JOURNAL = "journal.jsonl"
@@ -44,12 +46,23 @@ class Evidence:
 
 def read_evidence(run_dir: Path) -> Evidence:
     """Read a run directory; raises CorruptJournal and DefinitionError as `read_journal` does, or BrokenEvidence."""
+    _measure(run_dir)
     journal = read_journal(run_dir / JOURNAL)
     summary = fold(journal.entries)
     broken = [text for file, text in misfits(run_dir, summary).items()]
     if broken:
         raise BrokenEvidence(f"{run_dir}: {'; '.join(broken)}. Keep the directory as it is and run the rack again.")
     return Evidence(run_dir, journal, summary)
+
+
+def _measure(run_dir: Path) -> None:
+    """Raises BrokenEvidence where there is more than any run leaves behind."""
+    try:
+        check_size(run_dir / JOURNAL, bounds.JOURNAL)
+    except Oversized as error:
+        raise BrokenEvidence(f"{run_dir}: {JOURNAL} {error}: this is no run's") from error
+    except OSError:
+        return  # reading it says why
 
 
 def misfits(run_dir: Path, summary: RunSummary) -> dict[str, str]:
@@ -62,6 +75,8 @@ def misfits(run_dir: Path, summary: RunSummary) -> dict[str, str]:
             found[name] = f"{name} points out of the run directory"
         elif not path.is_file():
             found[name] = f"{name} is missing"
+        elif path.stat().st_size > bounds.FILE:
+            found[name] = f"{name} is longer than {bounds.FILE // MIB} MiB"
         elif digest_of(path) != sha256:
             found[name] = f"{name} is not the file that the journal recorded"
     return found
@@ -86,8 +101,11 @@ def put(path: Path, content: bytes) -> Path:
     """Write a derived file in one rename, so that a reader sees the old one or the new one; returns `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
+    # A directory that somebody else packed may hold a link of that name: what it leads to is not ours to write.
+    draft.unlink(missing_ok=True)
     try:
-        draft.write_bytes(content)
+        with draft.open("xb") as file:
+            file.write(content)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -8,9 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from harness.inert import spelled
+from harness.journal.watchdog import read_watchdog, unsafe
 from harness.observing import FinishedRun
 from harness.verdict import RunSummary, StepResult, Verdict
-from reports import proof, view
+from reports import proof, sittings, view
 from reports.as_found import CONTRADICTS, contradictions, items
 from reports.evidence import Evidence, put, read_evidence
 from reports.identity import identity
@@ -35,18 +37,19 @@ def render(evidence: Evidence) -> bytes:
         simulated=f'<div class="mark">{view.SIMULATED}</div>' if who.simulated else "",
         watermark="simulated" if who.simulated else "",
         sentence=escape(view.verdict_sentence(summary)),
-        actions="".join(f"<li>{escape(action)}</li>" for action in view.next_action(summary)),
+        actions="".join(f"<li>{escape(action)}</li>" for action in (*_look(evidence), *view.next_action(summary))),
         reasons=_reasons(summary),
         identification=_identification(evidence),
         found=_found(summary),
         stages=_stages(summary),
         steps="".join(_step(step) for step in summary.steps),
-        interlocks=_interlocks(summary),
+        sittings=_sittings(evidence),
+        interlocks=_interlocks(summary) + _watchdog(evidence),
         charts=charts or "<p>No telemetry to draw.</p>",
         rule=escape(view.DECISION_RULE),
         files=_files(evidence),
     )
-    return page.encode("utf-8", "backslashreplace")
+    return spelled(page).encode()
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], judged: bool = False) -> str:
@@ -88,6 +91,11 @@ def _identification(evidence: Evidence) -> str:
         ("Software", ", ".join(f"{n} {v}" for n, v in sorted((started.software if started else {}).items()))),
     )
     return "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows if value)
+
+
+def _sittings(evidence: Evidence) -> str:
+    table = _table(sittings.HEAD, sittings.rows(evidence.summary, evidence.run_dir))
+    return f"<h2>Segments of this run</h2>{table}" if table else ""
 
 
 def _found(summary: RunSummary) -> str:
@@ -173,6 +181,23 @@ def _interlocks(summary: RunSummary) -> str:
     )
     lost = _table(("Device lost", "Text"), ((x.device, x.text) for x in summary.lost_devices))
     return (trips or "<p>No interlock tripped.</p>") + actions + lost
+
+
+def _look(evidence: Evidence) -> tuple[str, ...]:
+    """What a station that was cut off could not say: whether the rack was left safe."""
+    told = sum(len(sitting.watchdog) for sitting in evidence.summary.sittings)
+    left = unsafe(read_watchdog(evidence.run_dir)[told:])  # what came before a resumption was looked at in it
+    return (f"NOT CONFIRMED SAFE by the watchdog: {left}",) if left else ()
+
+
+def _watchdog(evidence: Evidence) -> str:
+    """What the watchdog did; it stands in no journal, for the journal was the station's."""
+    rows = [
+        (a.wall, a.device, a.action, a.text, "confirmed" if a.confirmed else "unconfirmed")
+        for a in read_watchdog(evidence.run_dir)
+    ]
+    table = _table(("When (UTC)", "Device", "The watchdog's action", "Remark", "Read back"), rows, judged=True)
+    return f"<h3>The watchdog took over</h3>{table}" if table else ""
 
 
 def _files(evidence: Evidence) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from harness.inert import spelled
 from harness.observing import FinishedRun
 from harness.verdict import StepResult, Verdict
 from reports import view
@@ -123,4 +124,4 @@ def _seconds(first: str, last: str) -> str:
 
 
 def _xml(text: str) -> str:
-    return _FORBIDDEN.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text)
+    return _FORBIDDEN.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", spelled(text))

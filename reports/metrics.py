@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from harness.errors import DefinitionError
+from harness.inert import spelled
 from harness.journal import events as e
 from harness.observing import LiveOptions, Observer
 from harness.quantities import Sample
@@ -99,7 +100,8 @@ def _run(board: Board) -> Iterable[Metric]:
         simulated = str(who.simulated).lower()
         about.add_metric(
             [],
-            {"run_id": board.run_id, "serial": who.serial, "model": who.model, "bay": who.bay, "simulated": simulated},
+            {"run_id": board.run_id, "serial": spelled(who.serial), "model": who.model, "bay": who.bay}
+            | {"simulated": simulated},
         )
     yield about
     state = "finished" if board.finished else "stopping" if board.stop else "running" if board.run_id else "waiting"
@@ -136,14 +138,14 @@ def _results(board: Board) -> Iterable[Metric]:
     values = GaugeMetricFamily("rackproof_measurement_value", "The latest value of each measurement.", labels=names)
     for (key, subject), measured in latest.items():
         if isinstance(measured.value, int | float) and math.isfinite(measured.value):
-            values.add_metric([key, subject, measured.unit, measured.judgement], float(measured.value))
+            values.add_metric([key, spelled(subject), measured.unit, measured.judgement], float(measured.value))
     yield values
     trips = CounterMetricFamily("rackproof_trips", "Interlocks that tripped.", labels=["interlock", "subject"])
     counted: dict[tuple[str, str], int] = {}
     for trip in board.trips:
         counted[trip.interlock, trip.subject] = counted.get((trip.interlock, trip.subject), 0) + 1
     for (interlock, subject), count in counted.items():
-        trips.add_metric([interlock, subject], float(count))
+        trips.add_metric([interlock, spelled(subject)], float(count))
     yield trips
 
 
@@ -160,7 +162,8 @@ def _telemetry(board: Board) -> Metric:
     for channel, sample in board.channels.items():
         number = sample.reading.number
         if math.isfinite(number):
-            row = [channel.device, channel.part, channel.quantity, str(channel.unit)]
+            # A part may be named by its device: an ifName is any text, and one lone surrogate would end every scrape.
+            row = [channel.device, spelled(channel.part), channel.quantity, str(channel.unit)]
             # No time stamp: rack time runs ahead of the wall in simulation, and a scraper refuses the future.
             values.add_metric(row, number)
     return values

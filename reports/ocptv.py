@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.inert import escaped_json
 from harness.journal import events as e
 from harness.limits import Judgement
 from harness.observing import FinishedRun
@@ -48,7 +49,7 @@ def render(evidence: Evidence) -> bytes:
     for number, (stamp, artifact) in enumerate(_artifacts(evidence)):
         root = {"sequenceNumber": number, "timestamp": _stamp(stamp), **artifact}
         text = json.dumps(root, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        lines.append(text.encode("utf-8", "backslashreplace") + b"\n")
+        lines.append(escaped_json(text).encode("utf-8", "backslashreplace") + b"\n")
     return b"".join(lines)
 
 

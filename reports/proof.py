@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.bounds import Oversized, contents
 from harness.journal.events import ProofChecked
 from harness.proof.digests import of_model
 from harness.proof.finding import PROVEN, UNPROVEN
 from harness.proof.record import BadProof, decode, digest, weaknesses
 from harness.verdict import RunSummary
+from reports import bounds
 from reports.identity import table
 
 FILE = "attachments/proof.json"
@@ -60,7 +62,11 @@ def disproofs(run_dir: Path, summary: RunSummary) -> Iterator[str]:
     if kept.is_symlink() or not kept.is_file():
         yield f"the plan is said to be proven, and {FILE} is not there"
         return
-    content = kept.read_bytes()
+    try:
+        content = contents(kept, bounds.PROOF)
+    except (OSError, Oversized) as error:
+        yield f"{FILE}: {error}"
+        return
     if digest(content) != proof.sha256:
         yield f"the proof that is named is not the one in {FILE}"
         return

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from rich.text import Text
 
+from harness.inert import shortened
 from harness.journal.events import Measured, Progressed
 from harness.limits import Judgement
 from reports import view
@@ -225,7 +226,7 @@ def _trips(board: Board, width: int) -> list[Text]:
 
 
 def _folded(text: str, width: int, style: str) -> list[Text]:
-    return [Text(row, style=style) for row in wrap(text, max(20, width))]
+    return [Text(row, style=style) for row in wrap(shortened(text), max(20, width))]
 
 
 def _flow(cells: Sequence[Text], width: int) -> list[Text]:

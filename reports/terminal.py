@@ -16,6 +16,7 @@ from rich.text import Text
 
 from harness.clock import Clock
 from harness.errors import RackproofError
+from harness.inert import masked, told
 from harness.journal import events as e
 from harness.journal.reader import read_journal
 from harness.limits import Judgement
@@ -146,7 +147,7 @@ class Screen:
                 height=self._console.height,
                 unicode=self._unicode,
             )
-        self._console.print(Group(*lines), soft_wrap=True)
+        self._console.print(Group(*map(_inert, lines)), soft_wrap=True)
 
     def _frame(self) -> Group:
         with self._lock:
@@ -160,7 +161,13 @@ class Screen:
                 since=self._story.since(),
                 pulse=self._pulse.line(),
             )
-        return Group(*(_one_row(line) for line in lines))
+        return Group(*(_one_row(_inert(line)) for line in lines))
+
+
+def _inert(line: Text) -> Text:
+    """A row whose words came from anywhere: one character for one, so that its colours stay where they are."""
+    line.plain = masked(line.plain).replace("\n", " ")
+    return line
 
 
 def _one_row(line: Text) -> Text:
@@ -203,7 +210,7 @@ class Lines:
         self._closing.set()
         self._pulse.join()
         lines = banner(self._story.summary(), self._story.run_dir, width=100, plain=True)
-        self._write("".join(line.plain + "\n" for line in lines))
+        self._write("".join(masked(line.plain).replace("\n", " ") + "\n" for line in lines))
 
     def _beat(self) -> None:
         while not self._closing.wait(1.0):
@@ -216,7 +223,8 @@ class Lines:
 
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
-        self._write(f"[{view.span_text(self._last - self._opened):>7}] {text}\n")
+        # What is indented cannot be taken for a line of ours.
+        self._write(f"[{view.span_text(self._last - self._opened):>7}] {told(text, ' ' * 10)}\n")
 
     def _write(self, text: str) -> None:
         encoding = getattr(self._output, "encoding", None) or "utf-8"

@@ -15,6 +15,7 @@ from harness.baselines.learning import LEAST, Lesson, learn
 from harness.baselines.runs import Found, read_runs
 from harness.baselines.watching import LAST, Watched, watch
 from harness.errors import DefinitionError
+from harness.inert import escaped_json, told
 from harness.rack.baselines import Baselines
 from harness.rack.document import read_document
 from harness.rack.load import load_baselines, load_model, model_path
@@ -119,12 +120,12 @@ def _say_lesson(file: str, digest: str, baselines: Baselines, lesson: Lesson) ->
     for key, reason in lesson.unlearned.items():
         by_reason.setdefault(reason, []).append(key)
     said += [f"no baseline of {', '.join(keys)}: {reason}" for reason, keys in by_reason.items()]
-    sys.stdout.write("\n".join(said) + "\n")
+    sys.stdout.write("".join(f"{told(line)}\n" for line in said))
 
 
 def _say_watched(file: str, watched: Watched, found: Found, admitted: Admitted) -> None:
     said = [f"{finding.kind}: {finding.text}" for finding in watched.findings]
-    sys.stdout.write("".join(f"{line}\n" for line in said))
+    sys.stdout.write("".join(f"{told(line)}\n" for line in said))
     _say_aside(found, admitted)
     reasons: dict[str, int] = {}
     for text in watched.unjudged:
@@ -148,8 +149,8 @@ def _say_aside(found: Found, admitted: Admitted) -> None:
     said = [f"DISTRUSTED: {each}" for each in found.distrusted]
     said += [f"left out: {each}" for each in admitted.left_out]
     said += [f"note: {each}" for each in found.remarks]
-    sys.stdout.write("".join(f"{line}\n" for line in said))
+    sys.stdout.write("".join(f"{told(line)}\n" for line in said))
 
 
 def _print_json(line: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.write(escaped_json(json.dumps(line, ensure_ascii=False, allow_nan=False)) + "\n")

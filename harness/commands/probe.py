@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.clock import Clock
 from harness.connection import Connection, Option, Secret
 from harness.errors import DefinitionError, Problem
+from harness.inert import escaped_json, told
 from harness.probing import Found, Target, described, probe
 from harness.quantities import Value
 from harness.rack.bay import Endpoint, SecretSource
@@ -44,7 +45,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         rows = [described(each) for each in found]
         whole = rows[0] if len(rows) == 1 and not arguments.bay else {"devices": rows}
-        sys.stdout.write(json.dumps(whole, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(escaped_json(json.dumps(whole, ensure_ascii=False, allow_nan=False)) + "\n")
     else:
         for each in found:
             _print(each)
@@ -158,8 +159,12 @@ def _write(arguments: argparse.Namespace, found: Sequence[Found], variables: Map
 
 def _print(found: Found) -> None:
     from rich.console import Console
-    from rich.markup import escape
+    from rich.markup import escape as unmarked
     from rich.table import Table
+
+    def escape(text: str) -> str:
+        # What answers at an address that nobody described yet may say anything.
+        return unmarked(told(text))
 
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     name, address = found.target.connection.device, found.target.connection.address

@@ -21,11 +21,22 @@ from harness.errors import DefinitionError
 from harness.plugin.collection import Collection
 from harness.proof.campaign import Finished, Job, run_all
 from harness.proof.digests import digests
+from harness.proof.forked import Forked, preloaded
 from harness.proof.judging import function_of, judge_fault, judge_seed
 from harness.proof.ledger import Ledger, about
 from harness.proof.matrix import Proof
 from harness.proof.record import digest, encode, path_beside
-from harness.proof.results import NOT_ASKED, Catch, Fault, FaultResult, SeedResult, read_catalogue
+from harness.proof.results import (
+    LEFT_OUT,
+    NOT_ASKED,
+    NOT_DRAWN,
+    Catch,
+    Fault,
+    FaultResult,
+    SeedResult,
+    read_catalogue,
+)
+from harness.proof.sample import draw
 from harness.proof.table import drawn, line_of
 from harness.quiet import run_plan
 from harness.rack.definition import offline_definition
@@ -54,7 +65,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Prove a plan: 0 proven, 1 it falls short, 3 something could not be run, 4 stopped."""
     _check(arguments)
     subject = _subject(arguments)
-    chosen = _chosen(arguments.fault, subject.faults)
+    asked = _chosen(arguments.fault, subject.faults)
+    chosen = draw(asked, arguments.sample, arguments.seed) if arguments.sample is not None else asked
+    left_out = {fault.spec: NOT_DRAWN for fault in asked if fault not in chosen}
     out = Path(arguments.out) if arguments.out else path_beside(subject.plan, subject.blank.model)
     ledger = Ledger(out, about(subject.blank), resume=arguments.resume)
     jobs = [Job(fault, arguments.seed) for fault in chosen]
@@ -68,7 +81,7 @@ def execute(arguments: argparse.Namespace) -> int:
         ledger.close(finished=False)
         _say(f"stopped; what is done is kept in {ledger.path}, go on with --resume")
         return STOPPED
-    proof = _proof(subject, ledger)
+    proof = _proof(subject, ledger, left_out)
     content = encode(proof)
     try:
         _put(out, content)
@@ -80,7 +93,7 @@ def execute(arguments: argparse.Namespace) -> int:
         ) from error
     ledger.close(finished=True)
     _show(arguments, proof, out, digest(content))
-    missing = [result for result in proof.faults if result.catch is Catch.NOT_RUN and result.text != NOT_ASKED]
+    missing = [result for result in proof.faults if result.catch is Catch.NOT_RUN and result.text not in LEFT_OUT]
     if missing or len(proof.judged) < len(proof.healthy):
         return NOT_ALL_RUN
     return SHORT if proof.shortcomings else PROVEN
@@ -89,6 +102,8 @@ def execute(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.jobs < 1 or arguments.seeds < 0 or not arguments.pace > 0:
         raise DefinitionError("--jobs needs 1 or more, --seeds 0 or more, --pace more than 0")
+    if arguments.sample is not None and arguments.sample < 1:
+        raise DefinitionError("--sample needs 1 or more")
 
 
 def _subject(arguments: argparse.Namespace) -> _Subject:
@@ -148,16 +163,17 @@ def _chosen(words: Sequence[str] | None, faults: tuple[Fault, ...]) -> tuple[Fau
 
 
 def _run(jobs: Sequence[Job], arguments: argparse.Namespace, subject: _Subject, ledger: Ledger) -> None:
-    def command(job: Job, runs: Path) -> list[str]:
-        line = [sys.executable, "-m", "harness", "run", "--simulate", str(subject.model), "--plan", str(subject.plan)]
+    def start(job: Job, runs: Path, said: Path) -> Forked:
+        line = ["run", "--simulate", str(subject.model), "--plan", str(subject.plan)]
         line += ["--seed", str(job.seed), "--pace", f"{arguments.pace:g}", "--runs", str(runs), "--json"]
-        line += ["--parent-pid", str(os.getpid())]
-        return [*line, *(["--fault", job.fault.spec] if job.fault else [])]
+        line += ["--parent-pid", str(os.getpid()), "--no-reports"]
+        return Forked([*line, *(["--fault", job.fault.spec] if job.fault else [])], said)
 
     running, limit = subject.blank.running, LIMIT * max(1.0, PACE / arguments.pace)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rackproof-prove-")))
-        finished = run_all(jobs, command, folder, at_once=arguments.jobs, limit=limit, quick=arguments.quick)
+        stack.enter_context(preloaded())
+        finished = run_all(jobs, start, folder, at_once=arguments.jobs, limit=limit, quick=arguments.quick)
         for number, one in enumerate(stack.enter_context(contextlib.closing(finished)), start=1):
             result = _judged(one, running)
             ledger.add(result)
@@ -188,17 +204,22 @@ def _line(result: FaultResult | SeedResult) -> str:
     return f"healthy rack, seed {result.seed}: {result.verdict or 'NOT RUN'}{reasons}"
 
 
-def _proof(subject: _Subject, ledger: Ledger) -> Proof:
-    """The proof that all results together make; a fault that was not asked for is one that was not run."""
+def _proof(subject: _Subject, ledger: Ledger, left_out: Mapping[str, str]) -> Proof:
+    """The proof that all results together make; a fault that was not asked for, or not drawn, was not run."""
     return replace(
         subject.blank,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
-        faults=tuple(
-            ledger.faults.get(fault.spec) or FaultResult(fault, Catch.NOT_RUN, text=NOT_ASKED)
-            for fault in subject.faults
-        ),
+        faults=tuple(_result(fault, ledger, left_out) for fault in subject.faults),
         healthy=tuple(ledger.seeds[seed] for seed in sorted(ledger.seeds)),
     )
+
+
+def _result(fault: Fault, ledger: Ledger, left_out: Mapping[str, str]) -> FaultResult:
+    """What came of a fault. What an earlier proof left out is looked at anew: this one may have asked for it."""
+    found = ledger.faults.get(fault.spec)
+    if found is not None and found.text not in LEFT_OUT:
+        return found
+    return FaultResult(fault, Catch.NOT_RUN, text=left_out.get(fault.spec, NOT_ASKED))
 
 
 def _put(out: Path, content: bytes) -> None:

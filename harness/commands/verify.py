@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from harness.errors import DefinitionError
+from harness.inert import told
 from harness.registry import run_verifier
 
 
@@ -24,12 +25,13 @@ def execute(arguments: argparse.Namespace) -> int:
         findings = [{"file": finding.file, "text": finding.text} for finding in found.findings]
         line = {"ok": found.ok, "verdict": found.verdict, "checked": list(found.checked), "findings": findings}
         line["remarks"] = list(found.remarks)
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(line) + "\n")
     else:
         for finding in found.findings:
-            sys.stdout.write(f"{finding.file}: {finding.text}\n")
+            # Names and words are those of a directory that may come from anybody.
+            sys.stdout.write(told(f"{finding.file}: {finding.text}") + "\n")
         for remark in found.remarks:
-            sys.stdout.write(f"note: {remark}\n")
+            sys.stdout.write(told(f"note: {remark}") + "\n")
         state = "VERIFIED" if found.ok else "NOT TO BE TRUSTED"
         sys.stdout.write(f"{state}: {folder}, {len(found.checked)} files checked, verdict {found.verdict}\n")
     return 0 if found.ok else 1

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from harness.errors import RackproofError
 from harness.journal.reader import read_journal
-from harness.proof.judging import Ran, is_caught
+from harness.proof.judging import Ran, Watching
 from harness.proof.results import Fault
 from harness.verdict import EXIT_CODES, fold
 
@@ -47,24 +48,37 @@ class Finished:
     """Wall seconds."""
 
 
+class Running(Protocol):
+    """A process as `subprocess.Popen` has it; `wait` may return before its time is over, or raise TimeoutExpired."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int | None: ...
+    def send_signal(self, sig: int, /) -> None: ...
+
+
 @dataclass(slots=True)
 class _Under:
-    """A job under way. `read` are the octets of its journal that were looked at; `told` whether it was told to stop."""
+    """A job under way. `watching` follows its journal, of which `read` octets were looked at; `told`: to stop."""
 
     job: Job
     folder: Path
-    process: subprocess.Popen[bytes]
+    process: Running
     began: float
+    watching: Watching | None
     read: int = 0
     told: bool = False
 
 
-Command = Callable[[Job, Path], Sequence[str]]
-"""The command line of a job, given the folder that its run directory goes into."""
+Start = Callable[[Job, Path, Path], Running]
+"""Starts a job, given the folder that its run directory goes into and the file for what it says; leads its session."""
 
 
 def run_all(
-    jobs: Sequence[Job], command: Command, folder: Path, *, at_once: int, limit: float, quick: bool = False
+    jobs: Sequence[Job], start: Start, folder: Path, *, at_once: int, limit: float, quick: bool = False
 ) -> Generator[Finished, None, None]:
     """Run every job, `at_once` of them at a time, each for `limit` wall seconds at most; yields them as they end.
 
@@ -77,7 +91,7 @@ def run_all(
         while waiting or under_way:
             while waiting and len(under_way) < at_once:
                 number, job = waiting.pop()
-                under_way.append(_start(job, command, folder / f"{number:05d}"))
+                under_way.append(_start(job, start, folder / f"{number:05d}"))
             for one in [one for one in under_way if _is_over(one, limit)]:
                 under_way.remove(one)
                 yield _finish(one, limit)
@@ -89,15 +103,14 @@ def run_all(
         _end(under_way)
 
 
-def _start(job: Job, command: Command, folder: Path) -> _Under:
+def _start(job: Job, start: Start, folder: Path) -> _Under:
     runs = folder / "runs"
     runs.mkdir(parents=True)
-    with (folder / "said").open("wb") as said:
-        # A session of its own: Ctrl-C reaches the proof, which then ends its runs one by one and in order.
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
-            list(command(job, runs)), stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
-        )
-    return _Under(job, folder, process, time.monotonic())
+    said = folder / "said"
+    said.touch()
+    # A session of its own: Ctrl-C reaches the proof, which then ends its runs one by one and in order.
+    process = start(job, runs, said)
+    return _Under(job, folder, process, time.monotonic(), Watching(job.fault) if job.fault else None)
 
 
 def _is_over(one: _Under, limit: float) -> bool:
@@ -106,14 +119,14 @@ def _is_over(one: _Under, limit: float) -> bool:
 
 def _stop_if_caught(one: _Under) -> None:
     """End a run that cannot tell any more: its fault is caught, and the verdict only ever gets worse."""
-    journal = _journal(one)
-    if one.told or one.job.fault is None or journal is None:
+    watching, journal = one.watching, _journal(one)
+    if one.told or watching is None or journal is None:
         return
     with journal.open("rb") as file:
         file.seek(one.read)
         lines = file.read().split(b"\n")[:-1]
     one.read += sum(len(line) + 1 for line in lines)
-    if any(is_caught(one.job.fault, line) for line in lines):
+    if any(watching.is_caught(line) for line in lines):
         one.told = True
         one.process.send_signal(signal.SIGTERM)
 
@@ -138,7 +151,7 @@ def _finish(one: _Under, limit: float) -> Finished:
     return Finished(one.job, ran, journal.parent if journal else None, took)
 
 
-def _read(journal: Path | None, problem: str, code: int) -> Ran:
+def _read(journal: Path | None, problem: str, code: int | None) -> Ran:
     if journal is None:
         return Ran(problem=problem)
     try:
@@ -166,5 +179,6 @@ def _end(under_way: Sequence[_Under]) -> None:
     finally:
         for process in left:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

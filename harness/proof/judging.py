@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from harness.journal import events as e
+from harness.journal.lines import decode
 from harness.limits import Judgement
-from harness.proof.results import Catch, Fault, FaultResult, Found, Mark, SeedResult
+from harness.proof.results import Catch, Fault, FaultResult, Found, Mark, SeedResult, device_of
+from harness.proof.untold import Untold
 from harness.verdict import RunSummary, StepResult, Verdict, fold
 
 
@@ -39,11 +41,11 @@ def judge_fault(fault: Fault, ran: Ran, running: Mapping[str, str]) -> FaultResu
     seen = tuple(_seen(ran.entries))
     right = [one for one in seen if (one.found.check, one.found.subject) == (fault.check, fault.subject)]
     problem = ran.problem or _unfit(summary, running, (fault.spec,)) or _never_begun(fault, ran.history)
-    if not problem and summary.stops and not right:
+    untold = None if right or fault.kind != "limit" else _untold(fault, ran.entries)
+    if not problem and summary.stops and not right and untold is None:
         problem = f"the run was stopped by {summary.stops[0].by}: {summary.stops[0].text}"
     if problem:
         return FaultResult(fault, Catch.NOT_RUN, text=problem)
-    silent = None if right or fault.kind != "limit" else _silence(fault, summary, ran.entries)
     result = FaultResult(
         fault,
         Catch.MISSED,
@@ -55,10 +57,10 @@ def judge_fault(fault: Fault, ran: Ran, running: Mapping[str, str]) -> FaultResu
         return replace(result, text="the rack passed")
     if right:
         return replace(result, catch=Catch.RIGHT, after=_after(fault, ran.history, right[0].rack))
-    if silent is not None:
-        step, rack = silent
+    if untold is not None:
+        step, rack = untold
         marks = {**result.marks, step: Mark.RIGHT}
-        text = f"{fault.subject} fell silent, which {fault.check} could not judge"
+        text = f"{fault.check} on {fault.subject} could not be judged"
         return replace(result, catch=Catch.RIGHT, text=text, marks=marks, after=_after(fault, ran.history, rack))
     if summary.verdict is Verdict.FAIL and seen:
         first = seen[0].found
@@ -71,19 +73,38 @@ def judge_fault(fault: Fault, ran: Ran, running: Mapping[str, str]) -> FaultResu
     )
 
 
-def is_caught(fault: Fault, line: bytes) -> bool:
-    """Whether a line of a journal is the fault's own check failing: nothing that follows can make that a pass."""
-    if b'"event":"Measured"' not in line and b'"event":"Tripped"' not in line:
-        return False
-    try:
-        entry = json.loads(line)
-        body = entry["body"]
-        if entry["event"] == "Tripped":
-            return bool((body["interlock"], body["subject"]) == (fault.check, fault.subject))
-        judged = (body["key"], body["subject"], body["judgement"])
-        return bool(judged == (fault.check, fault.subject, Judgement.FAIL.value))
-    except (ValueError, KeyError, TypeError):
-        return False
+BEARING = tuple(
+    f'"event":"{name}"'.encode()
+    for name in (
+        *("Planned", "StepStarted", "Measured", "Tripped"),
+        *("DeviceFailed", "DeviceLost", "DeviceBack", "StepFinished"),
+    )
+)
+"""Marks of the journal lines that can bear on a catch."""
+
+
+class Watching:
+    """Follows a journal while it is written, until the fault is caught by its own check."""
+
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
+        self._untold = Untold(fault) if fault.kind == "limit" else None
+
+    def is_caught(self, line: bytes) -> bool:
+        """Whether with this line the fault is caught by its own check: nothing that follows makes that a pass."""
+        if not any(mark in line for mark in BEARING):
+            return False
+        try:
+            entry = decode(json.loads(line))
+        except (ValueError, KeyError, TypeError):
+            return False
+        wanted = (self._fault.check, self._fault.subject)
+        match entry.event:
+            case e.Tripped() as trip:
+                return (trip.interlock, trip.subject) == wanted
+            case e.Measured() as m if m.judgement == Judgement.FAIL:
+                return (m.key, m.subject) == wanted
+        return self._untold is not None and self._untold.take(entry.event, entry.rack) is not None
 
 
 def judge_seed(seed: int, ran: Ran, running: Mapping[str, str]) -> SeedResult:
@@ -159,30 +180,19 @@ def function_of(step: str) -> str:
     return step.partition("[")[0]
 
 
-def _silence(fault: Fault, summary: RunSummary, entries: Sequence[e.Entry]) -> tuple[str, str] | None:
-    """Step and rack time at which the check could not judge because its own subject had fallen silent for good.
-
-    A device that does not come back cannot be measured: the check that names it then ends INCONCLUSIVE and says so.
-    """
-    if summary.verdict is not Verdict.INCONCLUSIVE:
-        return None
-    lost: dict[str, str] = {}
+def _untold(fault: Fault, entries: Sequence[e.Entry]) -> tuple[str, str] | None:
+    """Step and rack time at which the check could not judge, by the doing of the faulty device."""
+    untold = Untold(fault)
     for entry in entries:
-        if isinstance(entry.event, e.DeviceLost):
-            lost.setdefault(entry.event.device, entry.rack)
-        elif isinstance(entry.event, e.DeviceBack):
-            lost.pop(entry.event.device, None)
-    wanted = {f"{fault.check}@{fault.subject}", fault.check}
-    for step in summary.steps:
-        named = any(failure.device == fault.subject for failure in step.device_failures)
-        if fault.subject in lost and named and wanted & set(step.missing):
-            return function_of(step.planned.step), lost[fault.subject]
+        if (found := untold.take(entry.event, entry.rack)) is not None:
+            step, rack = found
+            return function_of(step), rack
     return None
 
 
 def _blames(fault: Fault, summary: RunSummary) -> bool:
     """Whether what the rig could not tell is about the very device that has the fault."""
-    device = fault.subject.partition("/")[0]
+    device = fault.device or device_of(fault.subject)
     named = {failure.device for step in summary.steps for failure in step.device_failures}
     named |= {trip.subject.partition("/")[0] for trip in summary.trips}
     return any(name == device or name.startswith(f"{device}-") for name in named)

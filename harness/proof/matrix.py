@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.proof.bound import CONFIDENCE, bound_on_rate
-from harness.proof.results import Catch, FaultResult, SeedResult
+from harness.proof.results import NOT_DRAWN, Catch, FaultResult, SeedResult
 from harness.verdict import Verdict
 
 RIGHT_SHARE = 0.95
@@ -38,6 +38,16 @@ class Proof:
         return sum(result.catch is catch for result in self.faults)
 
     @property
+    def drawn(self) -> tuple[FaultResult, ...]:
+        """The faults that were meant to be run: all but those that a sample left out."""
+        return tuple(result for result in self.faults if result.text != NOT_DRAWN)
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether only a sample of the catalogue was meant to be run: that proves no plan."""
+        return len(self.drawn) < len(self.faults)
+
+    @property
     def caught(self) -> int:
         """How many faults did not pass, whatever stopped them."""
         return self.count(Catch.RIGHT) + self.count(Catch.OTHER)
@@ -60,9 +70,11 @@ class Proof:
     @property
     def shortcomings(self) -> tuple[str, ...]:
         """Why this proves too little; none where the plan is proven."""
-        total, found = len(self.faults), []
+        total, found = len(self.drawn), []
+        if self.is_sample:
+            found.append(f"only a sample of the faults was run: {total} of {len(self.faults)}")
         for catch, text in ((Catch.MISSED, "missed"), (Catch.NOT_RUN, "not run")):
-            if number := self.count(catch):
+            if number := sum(result.catch is catch for result in self.drawn):
                 found.append(f"{number} of {total} faults {text}")
         if not total:
             found.append("no fault was put into a rack")
@@ -87,7 +99,8 @@ class Proof:
     def sentence(self) -> str:
         """All of it in one line."""
         right = self.count(Catch.RIGHT)
-        return f"{self.caught} of {len(self.faults)} faults caught, {right} by their own check; {self.alarms}"
+        of_all = f"{self.caught} of {len(self.drawn)} faults caught, {right} by their own check; {self.alarms}"
+        return f"A SAMPLE of {len(self.drawn)} out of {len(self.faults)} faults: {of_all}" if self.is_sample else of_all
 
 
 def _percent(share: float) -> str:

@@ -92,6 +92,7 @@ def _as_json(proof: Proof) -> dict[str, Any]:
         "healthy": [result_as_json(result) for result in proof.healthy],
         "amounts_to": {
             "faults": len(proof.faults),
+            "sample": len(proof.drawn) if proof.is_sample else None,
             **{catch.value: proof.count(catch) for catch in Catch},
             "healthy": len(proof.judged),
             "false_alarms": len(proof.false_alarms),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 NOT_ASKED = "not asked for"
 """Why a fault was not run that nobody wanted to be run."""
+NOT_DRAWN = "not in the sample"
+"""Why a fault was not run that the sample left out."""
+LEFT_OUT = (NOT_ASKED, NOT_DRAWN)
 
 
 class Catch(StrEnum):
@@ -46,6 +49,15 @@ class Fault:
     """`limit` or `interlock`: which sort of check `check` is."""
     check: str
     subject: str
+    device: str = ""
+    """Which device has it; empty for that of the subject."""
+    expected: str = "FAIL"
+    """The verdict it must come to: INCONCLUSIVE where it keeps its own device from being judged."""
+
+
+def device_of(subject: str) -> str:
+    """The device of a subject: `tray-01` of `tray-01/accelerator-2`."""
+    return subject.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,7 @@ def _fault(row: Any) -> Fault:
         kind = "interlock" if "interlock" in caught else "limit"
         if smallest is not None:
             spec = f"{spec.partition('=')[0]}={smallest:g}"
-        return Fault(str(row["name"]), spec, row["domain"], row["text"], kind, str(caught[kind]), caught["subject"])
+        found = Fault(str(row["name"]), spec, row["domain"], row["text"], kind, str(caught[kind]), caught["subject"])
+        return replace(found, device=str(caught.get("device", "")), expected=str(caught.get("verdict", "FAIL")))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"an entry is not well formed: {type(error).__name__}: {error}") from error

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.proof.matrix import Proof
-from harness.proof.results import NOT_ASKED, Catch, FaultResult, Mark
+from harness.proof.results import LEFT_OUT, Catch, FaultResult, Mark
 
 SIGNS = {Mark.RIGHT: "●", Mark.OTHER: "○", Mark.UNSURE: "?", Mark.CLEAN: "·", Mark.UNREACHED: " "}
 PLAIN_SIGNS = {Mark.RIGHT: "R", Mark.OTHER: "o", Mark.UNSURE: "?", Mark.CLEAN: ".", Mark.UNREACHED: " "}
@@ -31,14 +31,15 @@ def drawn(proof: Proof, *, width: int, unicode: bool = True) -> Iterator[Table |
         table.add_column(str(number), width=1, no_wrap=True)
     table.add_column("caught by", overflow="fold", ratio=3 if width < 100 else None)
     table.add_column("after", justify="right", no_wrap=True)
-    run = [result for result in proof.faults if result.text != NOT_ASKED]
+    run = [result for result in proof.faults if result.text not in LEFT_OUT]
     for result in run:
         stages = [_sign(result, steps, signs) for steps in proof.stages.values()]
         after = "" if result.after is None else f"{result.after:.0f} s"
         table.add_row(result.fault.spec, *stages, Text(_how(result), style=STYLES[result.catch]), after)
     yield table
     if left := len(proof.faults) - len(run):
-        yield from _folded(f"and {left} faults that were {NOT_ASKED}", width, "dim")
+        how = "not in the sample" if proof.is_sample else "not asked for"
+        yield from _folded(f"and {left} faults that were {how}", width, "dim")
     numbered = ", ".join(f"{number} {stage}" for number, stage in enumerate(proof.stages, start=1))
     meant = (
         f"{signs[Mark.RIGHT]} its own check fails, {signs[Mark.OTHER]} another one, "

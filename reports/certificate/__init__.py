@@ -13,7 +13,7 @@ from reports.certificate.manifest import BUNDLES, CERTIFICATE, EVIDENCE, PDF, ma
 from reports.certificate.pdf import certificate_pdf
 from reports.certificate.signing import Keys, load_or_make_keys
 from reports.certificate.statement import CERTIFIED, statements
-from reports.evidence import Evidence, put, read_evidence
+from reports.evidence import BrokenEvidence, Evidence, put, read_evidence
 
 KEYS = "keys"
 
@@ -46,12 +46,16 @@ def _pages(evidence: Evidence) -> dict[str, bytes]:
 
 
 def _certify(run: FinishedRun, evidence: Evidence, pages: Mapping[str, bytes]) -> tuple[Path, ...]:
+    if (run.run_dir / KEYS).is_symlink():
+        raise BrokenEvidence(f"{run.run_dir / KEYS} leads elsewhere: a run leaves a folder there")
     keys = load_or_make_keys(run.keys)
     if keys.made_now:
         sys.stderr.write(
             f"rackproof: made demo signing keys in {keys.directory}. They prove nothing to a customer: "
             "give the station's own with --keys DIRECTORY.\n"
         )
+    for unfinished in (*run.run_dir.glob(".*.draft"), *(run.run_dir / KEYS).glob(".*.draft")):
+        unfinished.unlink()  # of a writer that was cut off: it is no evidence, and must not be signed as such
     content = derive(evidence, keys, pages)
     for stale in {*BUNDLES, PDF} - set(content):
         (run.run_dir / stale).unlink(missing_ok=True)

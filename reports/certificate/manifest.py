@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from reports import bounds
 from reports.certificate.statement import STATEMENT
-from reports.evidence import Evidence, digest_of
+from reports.evidence import BrokenEvidence, Evidence, digest_of
 from reports.identity import identity
 
 RUN_MANIFEST = "https://rackproof.dev/run-manifest/v1"
@@ -23,9 +24,12 @@ PDF = "certificate.pdf"
 
 
 def manifest(evidence: Evidence, derived: Mapping[str, bytes]) -> dict[str, Any]:
-    """The manifest of a run directory as it will be once `derived` (by name) is written into it."""
+    """The manifest of a run directory as it will be once `derived` (by name) is written into it.
+
+    Raises BrokenEvidence where something lies there that is no plain file.
+    """
     listed = {
-        name: digest_of(path)
+        name: _digest_of(name, path)
         for name, path in files(evidence.run_dir).items()
         # A certificate of an earlier verdict is about to be removed.
         if name not in (*BUNDLES, PDF) and name not in derived
@@ -38,6 +42,12 @@ def manifest(evidence: Evidence, derived: Mapping[str, bytes]) -> dict[str, Any]
         "predicateType": RUN_MANIFEST,
         "predicate": run_facts(evidence) | {"derived": sorted(derived)},
     }
+
+
+def _digest_of(name: str, path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        raise BrokenEvidence(f"{name} is no plain file: a run leaves none; take it out and write the reports again")
+    return digest_of(path)
 
 
 def run_facts(evidence: Evidence) -> dict[str, Any]:
@@ -53,9 +63,12 @@ def run_facts(evidence: Evidence) -> dict[str, Any]:
 
 
 def files(run_dir: Path) -> dict[str, Path]:
-    """Everything below a run directory that is not a directory, by its name relative to it (with slashes)."""
+    """Everything below a run directory that is not a directory, by its name relative to it (with slashes).
+
+    Raises Oversized where there are more than any run leaves behind.
+    """
     return {
         path.relative_to(run_dir).as_posix(): path
-        for path in sorted(run_dir.rglob("*"))
+        for path in bounds.below(run_dir)
         if path.is_symlink() or not path.is_dir()
     }

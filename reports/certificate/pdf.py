@@ -15,10 +15,11 @@ from typing import Any
 
 import typst
 
+from harness.inert import shortened
 from harness.journal.events import Measured
 from harness.limits import Judgement
 from harness.verdict import RunSummary, Verdict
-from reports import proof, view
+from reports import proof, sittings, view
 from reports.as_found import CONTRADICTS, Item, items
 from reports.certificate.manifest import CERTIFICATE
 from reports.certificate.pdf_signature import sign_pdf
@@ -112,6 +113,7 @@ def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
         "stages": _stages(summary),
         "results": _results(summary, sources),
         "sources": [[str(number), source] for source, number in sources.items()],
+        "sittings": [list(row) for row in sittings.rows(summary, evidence.run_dir)],
         "trips": [
             [t.interlock, t.subject, view.value_text(t.value, t.unit), view.trip_bounds(t), t.text]
             for t in summary.trips
@@ -277,8 +279,9 @@ def _digests(evidence: Evidence) -> Rows:
 
 def _printed(whole: dict[str, Any]) -> dict[str, Any]:
     """A page as it goes to the template: cleaned, and what may be long breakable."""
-    cleaned = {key: _clean(value) for key, value in whole.items()}
-    for key in ("reasons", "devices", "results", "trips", "safety", "software", "drivers"):
+    # Charts are drawn by ourselves; all else may come from anywhere.
+    cleaned = {key: value if key == "charts" else _clean(value) for key, value in whole.items()}
+    for key in ("reasons", "devices", "results", "trips", "sittings", "safety", "software", "drivers"):
         cleaned[key] = _breakable(cleaned[key])
     for key in ("devices", "found", "digests"):
         # Serials and digests stay as they are: they are copied from here.
@@ -301,7 +304,8 @@ def _breakable(value: Any) -> Any:
 def _clean(value: Any) -> Any:
     """`value` with every character that the built-in fonts lack spelled out: PDF/A knows no silent box."""
     if isinstance(value, str):
-        return value if value.startswith("<svg") else "".join(map(_printable, value))
+        # The statements that are attached have it whole.
+        return "".join(map(_printable, shortened(value)))
     if isinstance(value, list):
         return [_clean(each) for each in value]
     if isinstance(value, dict):

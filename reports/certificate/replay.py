@@ -30,7 +30,7 @@ def contradictions(summary: RunSummary) -> Iterator[str]:
         yield "the definition is not the one that its digest names"
     limits = _limits(summary.started)
     for step in summary.steps:
-        for measured in step.measurements:
+        for measured in (*step.measurements, *step.superseded):
             yield from _of_measurement(measured, table(limits.get(measured.key)), f"{measured.subject} {measured.key}")
 
 

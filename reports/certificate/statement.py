@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.limits import Judgement
 from harness.verdict import StepResult, Verdict
-from reports import proof, view
+from reports import proof, sittings, view
 from reports.as_found import as_found, items
 from reports.certificate.envelope import canonical
 from reports.evidence import JOURNAL, Evidence, digest_of
@@ -102,6 +102,7 @@ def acceptance(evidence: Evidence) -> dict[str, Any]:
         "software": dict(started.software) if started else {},
         "instruments": list(bay.get("instruments") or ()),
         "waivers": [],
+        "sittings": sittings.record(summary),
         "steps": [_step(result) for result in summary.steps],
         "trips": [asdict(trip) for trip in summary.trips],
         "safetyActions": [asdict(action) for action in summary.safety_actions],
@@ -172,5 +173,7 @@ def _step(result: StepResult) -> dict[str, Any]:
         "finished": result.finished,
         "missing": list(result.missing),
         "deviceFailures": [asdict(failure) for failure in result.device_failures],
+        "attempts": result.attempts,
         "measurements": [{k: v for k, v in asdict(m).items() if k != "step"} for m in result.measurements],
+        "superseded": [{k: v for k, v in asdict(m).items() if k != "step"} for m in result.superseded],
     }

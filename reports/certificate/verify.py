@@ -6,17 +6,20 @@ derived again; every file is held against the signed manifest, and the manifest'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 
+from harness.bounds import MIB, Oversized, bounded_memory, check_size, contents
 from harness.errors import DefinitionError, Problem, RackproofError
 from harness.journal.reader import CorruptJournal, read_journal
 from harness.verdict import fold
+from reports import bounds
 from reports.certificate.agreement import disagreements, is_of_this_release
 from reports.certificate.envelope import BadEnvelope, Opened, open_envelope
 from reports.certificate.manifest import BUNDLES, CERTIFICATE, EVIDENCE, PDF, RUN_MANIFEST, files, run_facts
@@ -30,6 +33,8 @@ from reports.evidence import JOURNAL, Evidence, digest_of, misfits
 from reports.identity import identity, table
 from reports.proof import disproofs, meaning, status
 
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
+"""What comes of taking a directory apart that no run has written: it may hold anything, in any shape and size."""
 ROOT, STATION, PAPER = "keys/root.pem", "keys/station.pem", "keys/paper.pem"
 
 
@@ -66,7 +71,8 @@ def verify(run_dir: Path, root: Path | None = None) -> Verification:
     if not run_dir.is_dir():
         raise DefinitionError([Problem(str(run_dir), "", "is no run directory")])
     check = _Check(run_dir, _given_root(root))
-    check.run()
+    with bounded_memory(bounds.MEMORY):
+        check.run()
     return check.result()
 
 
@@ -74,10 +80,10 @@ def _given_root(path: Path | None) -> x509.Certificate | None:
     if path is None:
         return None
     try:
-        return read_chain(path.read_bytes())[0]
+        return read_chain(contents(path, bounds.CHAIN))[0]
     except OSError as error:
         raise DefinitionError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from None
-    except ValueError:
+    except (ValueError, LookupError):
         raise DefinitionError([Problem(str(path), "", "holds no PEM certificate")]) from None
 
 
@@ -101,28 +107,54 @@ class _Check:
     bundles: dict[str, _Bundle] = field(default_factory=dict)
     evidence: Evidence | None = None
     root: x509.Certificate | None = None
+    strange: bool = False
+    """Whether somebody signed whom the root does not vouch for."""
 
     def result(self) -> Verification:
         findings = tuple(dict.fromkeys(self.findings))
         return Verification(not findings, findings, self.word(), tuple(self.found), tuple(dict.fromkeys(self.remarks)))
 
     def run(self) -> None:
+        """Everything, each part by itself: what one of them cannot make sense of hides nothing from the others."""
+        self.guarded(".", self.list_files)
+        self.guarded(JOURNAL, self.read)
+        self.guarded(ROOT, self.take_root)
+        bundle, opened = self.bundle()
+        for sealed in opened:
+            self.guarded(bundle, partial(self.signer, bundle, sealed))
+        self.guarded(bundle, lambda: self.whole(bundle, opened))
+        if self.evidence:
+            evidence = self.evidence
+            self.guarded(JOURNAL, lambda: self.sealed_evidence(evidence))
+            self.guarded(JOURNAL, lambda: self.statements(bundle, opened, evidence))
+        if PDF in self.found and bundle == CERTIFICATE:
+            self.guarded(PDF, lambda: self.paper(bundle))
+
+    def guarded(self, file: str, part: Callable[[], None]) -> None:
+        """One part of it; whatever it stumbles over is a finding on `file`."""
+        try:
+            part()
+        except Oversized as error:
+            self.say(file, str(error))
+        except OSError as error:
+            self.say(file, f"cannot be read: {error.strerror}")
+        except MALFORMED as error:
+            self.say(file, f"holds what no run writes, and cannot be judged ({type(error).__name__})")
+
+    def list_files(self) -> None:
         self.found = files(self.run_dir)
         for name in [name for name, path in self.found.items() if path.is_symlink() or not path.is_file()]:
             self.say(name, "is no plain file")
             del self.found[name]
+        if sum(path.stat().st_size for path in self.found.values()) > bounds.WHOLE:
+            raise Oversized(f"holds more than {bounds.WHOLE // MIB} MiB")
         self.bundles = {name: _unseal(self.found[name]) for name in BUNDLES if name in self.found}
+
+    def read(self) -> None:
         self.evidence = self.journal()
+
+    def take_root(self) -> None:
         self.root = self.trusted_root()
-        bundle, opened = self.bundle()
-        for sealed in opened:
-            self.signer(bundle, sealed)
-        self.whole(bundle, opened)
-        if self.evidence:
-            self.sealed_evidence(self.evidence)
-            self.statements(bundle, opened, self.evidence)
-        if PDF in self.found and bundle == CERTIFICATE:
-            self.paper(bundle)
 
     def say(self, file: str, text: str) -> None:
         self.findings.append(Finding(file, text))
@@ -134,6 +166,7 @@ class _Check:
         if JOURNAL not in self.found:
             self.say(JOURNAL, "is missing: without it nothing is proven")
             return None
+        check_size(self.found[JOURNAL], bounds.JOURNAL)
         try:
             # No later line chains the last one: only what was signed vouches for it.
             journal = read_journal(self.found[JOURNAL], head=self.signed_head())
@@ -144,6 +177,7 @@ class _Check:
             self.say(JOURNAL, f"cannot be read: {error}")
             return None
         summary = fold(journal.entries)
+        ended(summary)
         if identity(summary.started).simulated:
             self.remarks.append("SIMULATED: no rack was tested.")
         self.remarks.append(f"{status(summary)}: {meaning(summary)}.")
@@ -183,7 +217,7 @@ class _Check:
         if name not in self.found:
             self.say(name, "is missing")
             return ()
-        content = self.found[name].read_bytes()
+        content = contents(self.found[name], bounds.CHAIN)
         try:
             chain = read_chain(content)
         except ValueError:
@@ -226,6 +260,7 @@ class _Check:
         if self.root is not None:
             problem = distrust(sealed.chain, self.root, self.moment())
             if problem:
+                self.strange = True
                 self.say(bundle, f"its signer is not trusted: {problem}")
         if sealed.chain != self.chain(STATION):
             self.say(STATION, "is not the certificate that the statements were signed with")
@@ -236,8 +271,8 @@ class _Check:
         for sealed in opened:
             if sealed.statement.get("predicateType") == RUN_MANIFEST:
                 listed = _subjects(sealed.statement)
-        if not listed:
-            return
+                if not listed:
+                    self.say(bundle, "its manifest lists no file")
         for name, path in self.found.items():
             if name in BUNDLES:
                 continue
@@ -273,14 +308,18 @@ class _Check:
                 self.say(bundle, f"the signed statement and the evidence disagree on {', '.join(names)}")
 
     def paper(self, bundle: str) -> None:
+        if self.strange:
+            self.say(PDF, "is not worth reading: it comes with statements whose signer is not trusted")
+            return
         if self.root is None or any(finding.file == PDF for finding in self.findings):
             # A document that is not the signed one is not worth reading, and not safe to read.
             return
-        document = self.found[PDF].read_bytes()
-        checked = check_pdf(document, self.root, self.moment())
+        document = contents(self.found[PDF], bounds.PAPER)
+        with bounded_memory(bounds.PAPER_MEMORY):
+            checked = check_pdf(document, self.root, self.moment())
         if checked.problem:
             self.say(PDF, checked.problem)
-        lines = self.found[bundle].read_bytes().splitlines(keepends=True) if bundle in self.found else []
+        lines = _lines(self.found[bundle]) if bundle in self.found else []
         if checked.attachments.get(CERTIFICATE) != b"".join(lines[:2]):
             self.say(PDF, "the statements attached to it are not those of the bundle")
         paper = self.chain(PAPER)
@@ -291,12 +330,16 @@ class _Check:
 
 def _unseal(path: Path) -> _Bundle:
     bundle = _Bundle([], [])
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         try:
             bundle.opened.append(open_envelope(line))
         except BadEnvelope as error:
             bundle.problems.append(f"line {number}: {error}")
     return bundle
+
+
+def _lines(path: Path) -> list[bytes]:
+    return contents(path, bounds.BUNDLE).splitlines(keepends=True)
 
 
 def _subjects(statement: dict[str, Any]) -> dict[str, str]:

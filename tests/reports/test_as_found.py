@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from harness.journal import events as e
 from harness.observing import FinishedRun
 from harness.verdict import fold
 from reports import html, junit, ocptv, view
@@ -76,6 +77,7 @@ def test_the_signed_unit_is_the_one_that_was_found(asked: Any) -> None:
         signed["predicate"]["asBuilt"]
     )
     digests = {subject["name"]: subject["digest"]["sha256"] for subject in signed["subject"]}
+    asked.add(e.Resumed(2, "finished", False, "", "s", {}, {}, None, "", {}))
     asked.inventory("tray-03", "T3").finish()
     write_all(FinishedRun(asked.dir))
     later = {subject["name"]: subject["digest"]["sha256"] for subject in predicate(asked.dir)["subject"]}
