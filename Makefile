@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts tests test-long prove prove-seeds bench lock clean
+.PHONY: help demo test lint types contracts tests test-long coverage mutation prove prove-seeds prove-sample bench soak lock sbom audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,11 +60,31 @@ test: lint types contracts tests ## everything that CI runs
 test-long: $(VENV)/.dev-stamp ## the long suites: every fault, twenty healthy seeds
 	$(BIN)/python -m pytest tests --long
 
+coverage: $(VENV)/.dev-stamp ## safety, verdict, limits and journal: every branch by tests of their own (3 minutes)
+	@rm -rf .coverage && mkdir .coverage
+	$(BIN)/coverage run -m pytest $$($(BIN)/python -m tests.mutation.covering)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+mutation: $(VENV)/.dev-stamp ## change one thing at a time there: a test has to notice, or the list says why not (an hour)
+	$(BIN)/python -m tests.mutation
+
 bench: $(VENV)/.dev-stamp ## measure beside peers; asserts nothing
 	$(BIN)/python -m tests.benchmarks.ssh_fan_out
+	$(BIN)/python -m tests.benchmarks.interlock_latency
+	$(BIN)/python -m tests.benchmarks.simulated_rack
+
+soak: $(VENV)/.dev-stamp ## 72 hours of rack time with a device misbehaving every minute (3.6 hours)
+	$(BIN)/python -m tests.soak --hours 72
+
+# A run mostly waits: it needs less than half a core. A machine with other work takes fewer: make prove JOBS=2.
+JOBS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 1))))
 
 prove: $(VENV)/.run-stamp ## every fault against the shipped plan: the proof is test_plans/proofs/rack-bench4.json
-	$(BIN)/rackproof prove bench4 --seeds 0 --quick
+	$(BIN)/rackproof prove bench4 --seeds 0 --quick --jobs $(JOBS)
+
+prove-sample: $(VENV)/.run-stamp ## twenty faults of all domains on MODEL, by default bench4: no proof, a look
+	$(BIN)/rackproof prove $(or $(MODEL),bench4) --sample 20 --seeds 0 --quick --out runs/proof-sample.json
 
 prove-seeds: $(VENV)/.run-stamp ## add 300 healthy racks to that proof (hours; goes on where it was)
 	$(BIN)/rackproof prove bench4 --seeds 300 --resume
@@ -73,5 +93,11 @@ lock: $(VENV)/.dev-stamp ## resolve the lock files again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra fast pyproject.toml requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra fast --extra dev -c requirements.txt pyproject.toml requirements.in -o requirements-dev.txt
 
+sbom: $(VENV)/.dev-stamp ## the bill of materials of what is locked and installed: sbom.cdx.json (CycloneDX 1.6)
+	@$(BIN)/python -m tests.supply.bill >sbom.cdx.json.new && mv sbom.cdx.json.new sbom.cdx.json && echo "written: sbom.cdx.json"
+
+audit: $(VENV)/.dev-stamp ## hold the lock against known advisories, offline: make audit ADVISORIES=FOLDER (OSV format)
+	@$(BIN)/python -m tests.supply.audit "$(ADVISORIES)"
+
 clean: ## remove the environment and caches; runs stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
