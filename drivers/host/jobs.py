@@ -102,13 +102,13 @@ class Jobs:
     async def stop(self, name: str) -> Job:
         """Kill a load and all it started; raises Misbehaved where something of it is still there."""
         attempt = f"stop {name}"
-        facts = split_all((await self._do(attempt, ("stop", self._checked(name)), deadline=PATIENCE)).out)
+        facts = split_all((await self._do(attempt, ("stop", self._checked(name)), deadline=PATIENCE, urgent=True)).out)
         self._prove_gone(attempt, facts)
         return await self.job(name)
 
     async def stop_all(self) -> Sequence[Job]:
         """Kill every load that was ever started here, by any session; raises Misbehaved where one is still there."""
-        done = await self._do("stop all loads", ("stop_all",), deadline=PATIENCE)
+        done = await self._do("stop all loads", ("stop_all",), deadline=PATIENCE, urgent=True)
         self._prove_gone("stop all loads", split_all(done.out))
         return self._listed(done.out)
 
@@ -157,15 +157,17 @@ class Jobs:
                 "Cut the power of this host: a load cannot be stopped.",
             )
 
-    async def _do(self, attempt: str, words: Sequence[str], deadline: float | None = None) -> Completed:
-        """Run one verb of the script; every verb may run twice. Raises DeviceError."""
+    async def _do(
+        self, attempt: str, words: Sequence[str], deadline: float | None = None, *, urgent: bool = False
+    ) -> Completed:
+        """Run one verb of the script: it may run twice, and an urgent one waits for no other. Raises DeviceError."""
         asked, within = question(words), max(deadline or 0.0, self._wire.timeout)
-        done = await self._wire.run(asked, deadline=within, again=True)
+        done = await self._wire.run(asked, deadline=within, again=True, urgent=urgent)
         if done.exit_code == ABSENT:
-            put = await self._wire.run(installation(), again=True)
+            put = await self._wire.run(installation(), again=True, urgent=urgent)
             if put.exit_code != 0 or not put.out.startswith("/"):
                 raise self._failed("install the job script", put)
-            done = await self._wire.run(asked, deadline=within, again=True)
+            done = await self._wire.run(asked, deadline=within, again=True, urgent=urgent)
         if done.exit_code != 0:
             raise self._failed(attempt, done)
         return done

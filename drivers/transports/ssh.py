@@ -25,7 +25,7 @@ from harness.errors import Misbehaved, Refused, Unreachable
 __all__ = ["Completed", "SshTarget", "SshWire"]
 
 SESSIONS = 4
-"""Commands at once on one connection; sshd allows ten sessions (sshd_config, MaxSessions)."""
+"""Commands at once on one connection, and an urgent one beside them; sshd allows ten sessions (MaxSessions)."""
 MOST_OUTPUT = 32 * 2**20
 BLOCK = 65536
 POLL = 0.25
@@ -54,6 +54,7 @@ class SshWire:
         self._client: paramiko.SSHClient | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._slots = asyncio.Semaphore(SESSIONS)
+        self._urgent = asyncio.Semaphore(1)
         self._connecting = threading.Lock()
         self._open = False
         self._refused: Refused | None = None
@@ -68,7 +69,7 @@ class SshWire:
     async def open(self) -> None:
         """Connect and log in; raises Unreachable, Refused, Misbehaved or Unsupported."""
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(SESSIONS, thread_name_prefix=f"ssh-{self._target.device}")
+            self._threads = ThreadPoolExecutor(SESSIONS + 1, thread_name_prefix=f"ssh-{self._target.device}")
             self._open = True
         end = time.monotonic() + self.timeout
         try:
@@ -92,18 +93,21 @@ class SshWire:
         farewell.shutdown(wait=False)
         threads.shutdown(wait=False, cancel_futures=True)
 
-    async def run(self, command: str, *, deadline: float | None = None, again: bool = False) -> Completed:
+    async def run(
+        self, command: str, *, deadline: float | None = None, again: bool = False, urgent: bool = False
+    ) -> Completed:
         """Run one command; both its outputs come back whole, or it has failed.
 
         `deadline` is in wall seconds and total, once its turn has come; a command that exceeds it is killed. `again`
         allows a second try on a fresh connection where the link drops: only for commands that may run twice. A link
-        that drops before the host was asked to run anything is made anew once, whatever the command.
+        that drops before the host was asked to run anything is made anew once, whatever the command. One that is
+        `urgent` does not wait for others that hang: there is always room for one.
         Raises Unreachable, Refused, Misbehaved or Unsupported.
         """
         attempt = f"run {command.split(maxsplit=1)[0] if command.strip() else 'nothing'}"
         if self._threads is None:
             raise Unreachable(self._target.device, attempt, "the connection is not open", "Open the device first.")
-        async with self._slots:
+        async with self._urgent if urgent else self._slots:
             abandoned, within = threading.Event(), deadline or self.timeout
             job = _Command(command, attempt, time.monotonic() + within, abandoned)
             try:

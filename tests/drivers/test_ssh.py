@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.transports.ssh import SshTarget, SshWire
+from drivers.transports.ssh import SESSIONS, SshTarget, SshWire
 from harness.connection import Connection, Secret
 from harness.errors import DefinitionError, Misbehaved, Refused, Unreachable
 from tests.drivers.ssh_peer import KEY, OTHER, PASSWORD, Process, connection, logged_in, public, saying, serving, silent
@@ -173,6 +173,27 @@ def test_a_link_that_drops_before_the_question_is_made_anew_once_whatever_the_co
                 await wire.run("write")
             assert (server.commands, len(server.connections)) == (["write"], 3)
             assert (await wire.run("write")).out == "done"
+
+    asyncio.run(scenario())
+
+
+def test_an_urgent_command_does_not_wait_for_those_that_hang() -> None:
+    """A load is stopped though every other question to the host hangs."""
+
+    async def scenario() -> None:
+        async def answer(process: Process) -> None:
+            if process.command == "stop":
+                process.exit(0)
+            else:
+                await silent(process)
+
+        async with serving(answer) as server, logged_in(server, timeout=60) as wire:
+            hanging = [asyncio.create_task(wire.run("hang")) for _ in range(2 * SESSIONS)]
+            await server.until(lambda: len(server.commands) == SESSIONS)
+            assert (await wire.run("stop", urgent=True)).exit_code == 0
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*hanging, return_exceptions=True)
 
     asyncio.run(scenario())
 

@@ -287,6 +287,22 @@ def test_one_observer_that_fails_is_dropped_by_its_name_and_the_others_are_told(
     assert note == e.Noted("the observer Screen failed and is no longer told: KeyError: 'gone'")
 
 
+def test_an_observer_that_is_a_function_goes_by_its_whole_name(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path / "j", Clock.real())
+
+    def broken(entry: e.Entry) -> None:
+        raise RuntimeError("screen gone")
+
+    writer.subscribe(broken)
+    writer.append(e.Noted("x"))
+    writer.close()
+    note = read_journal(tmp_path / "j").entries[1].event
+    assert isinstance(note, e.Noted)
+    assert note.text.startswith(
+        "the observer test_an_observer_that_is_a_function_goes_by_its_whole_name.<locals>.broken "
+    )
+
+
 def test_an_observer_that_fails_on_a_closed_journal_harms_nobody(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path / "j", Clock.real())
 
