@@ -148,6 +148,25 @@ def test_at_once_needs_no_temperature_and_tells_hosts_all_the_same(scene: Scene)
     ]
 
 
+def test_a_dark_host_is_let_go_of_before_it_is_said(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "DARK_HOST", 1.0)
+    order: list[str] = []
+
+    async def hang() -> list[Job]:
+        try:
+            return await never()
+        finally:
+            order.append("let go")
+
+    def record(event: Event) -> None:
+        if isinstance(event, SafetyAction) and event.device == "rack":
+            order.append(f"said after {event.took} s")
+
+    scene.stopped = hang
+    assert scene.make("at_once", record=record).confirmed
+    assert order == ["let go", "said after 0.0 s"]
+
+
 async def never() -> list[Job]:
     await asyncio.Event().wait()
     return []
