@@ -364,7 +364,7 @@ class RackSession:
     @property
     def is_watched(self) -> bool:
         """Whether a watchdog goes on where the session ends."""
-        return self._guard.watchdog is not None
+        return self._guard.watchdog is not None and self._guard.watchdog.is_on_duty
 
     def unconfirmed(self) -> list[str]:
         """What is not yet confirmed safe, for somebody who will not wait any longer."""

@@ -87,12 +87,16 @@ class Stops:
 
     def _abandon(self, rack: RackSession) -> None:
         try:
-            left = "; ".join(rack.unconfirmed()) or "unknown"
+            left = "; ".join(rack.unconfirmed())
             with contextlib.suppress(OSError, ValueError):
                 if self._output.isatty():
                     self._output.write("\x1b[?1049l\x1b[?25h")  # whatever the live screen has done to the terminal
             more = " The watchdog goes on trying, and writes down in watchdog.jsonl what came of it."
-            self._say(f"ABANDONED. Not confirmed safe, go and look: {left}.{more if rack.is_watched else ''}")
+            if left or rack.is_watched:
+                what = f"Not confirmed safe, go and look: {left or 'unknown'}.{more if rack.is_watched else ''}"
+            else:
+                what = "The rack was made safe, and all of that was read back; the journal lacks its end."
+            self._say(f"ABANDONED. {what}")
         finally:
             os._exit(ABANDONED)  # whatever else is broken by now
 

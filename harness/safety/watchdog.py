@@ -152,6 +152,11 @@ class Watchdog:
         """Ask it to take over now: the rack's loop cannot."""
         self._write({"take_over": why})
 
+    @property
+    def is_on_duty(self) -> bool:
+        """Whether it would still take over: nobody has said farewell."""
+        return not self._over
+
     def dismiss(self) -> None:
         """Say farewell: the rack is safe, or the station has done what it could. May be called twice; never raises."""
         with self._lock:

@@ -25,12 +25,13 @@ class Rack:
 
     stopped: list[tuple[str, str]] = field(default_factory=list)
     is_watched: bool = True
+    left: tuple[str, ...] = ("tray-01-host: stop loads",)
 
     def stop(self, by: str, text: str) -> None:
         self.stopped.append((by, text))
 
     def unconfirmed(self) -> list[str]:
-        return ["tray-01-host: stop loads"]
+        return list(self.left)
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,24 @@ def leaving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def stops(rack: Any, output: io.StringIO) -> Stops:
     return Stops(lambda: rack, output)
+
+
+@pytest.mark.parametrize(
+    ("rack", "said"),
+    [
+        (Rack(is_watched=False, left=()), "ABANDONED. The rack was made safe, and all of that was read back"),
+        (Rack(is_watched=True, left=()), "Not confirmed safe, go and look: unknown. The watchdog goes on"),
+        (Rack(is_watched=False), "go and look: tray-01-host: stop loads.\n"),
+    ],
+)
+def test_what_is_abandoned_is_called_what_it_is(rack: Rack, said: str) -> None:
+    output = io.StringIO()
+    answering = stops(rack, output)
+    for _ in range(2):
+        answering.take(signal.SIGINT, None)
+    with pytest.raises(Left, match="4"):
+        answering.take(signal.SIGINT, None)
+    assert said in output.getvalue()
 
 
 def test_once_stops_twice_informs_thrice_abandons() -> None:
