@@ -40,20 +40,22 @@ types: $(VENV)/.dev-stamp ## mypy, strict
 contracts: $(VENV)/.dev-stamp ## import contracts
 	$(BIN)/lint-imports
 
-# Most tests wait: for time-outs to run out, for a simulated rack to be done. Three processes fit two cores.
+# Most tests wait: for time-outs to run out, for a simulated rack to be done. Four processes fit two cores.
 DRIVERS := tests/drivers
 WAITING := $(addprefix $(DRIVERS)/,faults traps host)
+WHOLE := tests/acceptance
 PYTEST := $(BIN)/python -m pytest
 
 tests: $(VENV)/.dev-stamp ## the tests alone
-	@first=$$(mktemp); second=$$(mktemp); \
-	$(PYTEST) $(DRIVERS) $(addprefix --ignore=,$(WAITING)) >$$first 2>&1 & drivers=$$!; \
-	$(PYTEST) $(WAITING) >$$second 2>&1 & waiting=$$!; \
-	trap 'kill $$drivers $$waiting 2>/dev/null; rm -f $$first $$second' EXIT INT TERM; \
-	$(PYTEST) tests --ignore=$(DRIVERS); code=$$?; \
-	wait $$drivers || code=$$?; wait $$waiting || code=$$?; \
-	echo "--- beside them: $(DRIVERS)"; cat $$first; \
-	echo "--- beside them: $(WAITING)"; cat $$second; exit $$code
+	@said=$$(mktemp -d); trap 'kill $$drivers $$waiting $$whole 2>/dev/null; rm -rf $$said' EXIT INT TERM; \
+	$(PYTEST) $(DRIVERS) $(addprefix --ignore=,$(WAITING)) >$$said/drivers 2>&1 & drivers=$$!; \
+	$(PYTEST) $(WAITING) >$$said/waiting 2>&1 & waiting=$$!; \
+	$(PYTEST) $(WHOLE) >$$said/whole 2>&1 & whole=$$!; \
+	$(PYTEST) tests --ignore=$(DRIVERS) --ignore=$(WHOLE); code=$$?; \
+	wait $$drivers || code=$$?; wait $$waiting || code=$$?; wait $$whole || code=$$?; \
+	echo "--- beside them: $(DRIVERS)"; cat $$said/drivers; \
+	echo "--- beside them: $(WAITING)"; cat $$said/waiting; \
+	echo "--- beside them: $(WHOLE)"; cat $$said/whole; exit $$code
 
 test: lint types contracts tests ## everything that CI runs
 

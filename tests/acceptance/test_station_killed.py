@@ -23,7 +23,7 @@ from tests.acceptance.test_stopping import PATIENCE, wait_for
 HOSTS = 4
 LATEST = 4.0
 """Wall seconds after its start at which a station is killed at the latest: by then it is about done."""
-ROUNDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 20))]
+ROUNDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 20))]
 
 
 @pytest.fixture(scope="module")

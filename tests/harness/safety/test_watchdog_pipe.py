@@ -75,7 +75,8 @@ def start(tmp_path: Path, rack: RackDefinition, monkeypatch: pytest.MonkeyPatch)
 
 
 def told(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "told").read_text("utf-8").splitlines()]
+    whole, _, _ = (folder / "told").read_text("utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
 
 
 def test_its_times() -> None:
@@ -208,9 +209,13 @@ def beat(watchdog: Watchdog, until: Callable[[], bool]) -> None:
 def test_a_beat_that_is_answered_counts_from_anew(start: Start, tmp_path: Path) -> None:
     watchdog = start(ECHO)
     watchdog._unheard = 7
-    beat(watchdog, lambda: watchdog._unheard == 0)
+    # What answered the charge may come late: that is no answer to a beat.
+    beat(watchdog, lambda: {} in told(tmp_path) and watchdog._unheard == 0)
     watchdog.dismiss()
-    assert told(tmp_path)[1:] == [{}, {"farewell": True}]
+    *beats, last = told(tmp_path)[1:]
+    assert beats
+    assert all(each == {} for each in beats)
+    assert last == {"farewell": True}
 
 
 def test_one_that_answers_no_more_is_missed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
