@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 # A machine that is busy makes no test wrong: nothing here is judged by how long it took.
 settings.register_profile("rackproof", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rackproof")
+
+
+def pytest_configure() -> None:
+    """A shell starts what runs beside it deaf to Ctrl-C, and every process of a test would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
