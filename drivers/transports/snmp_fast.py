@@ -6,9 +6,10 @@ It tells failures apart less finely than pysnmp, so the transport asks again by 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from drivers.transports.snmp_wire import Agent, Column, ExchangeFailed, Failure, Oid, Value, dotted, parse_oid
@@ -34,6 +35,25 @@ def _panicked(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What the library raises inside is told in our words. The same octets are now no message, now a panic."""
+    from gufo.snmp import SnmpAuthError, SnmpDecodeError, SnmpError
+
+    try:
+        yield
+    except SnmpAuthError as error:
+        raise ExchangeFailed(Failure.REFUSED, str(error)) from error
+    except SnmpDecodeError as error:
+        raise ExchangeFailed(Failure.NONSENSE, f"{_NO_MESSAGE} ({error})") from error
+    except SnmpError as error:
+        raise ExchangeFailed(Failure.NONSENSE, str(error) or type(error).__name__) from error
+    except BaseException as error:
+        if not _panicked(error):
+            raise
+        raise ExchangeFailed(Failure.NONSENSE, _NO_MESSAGE) from error
+
+
 def fast_wire(agent: Agent) -> FastWire | None:
     """A fast way to read from this agent, or None where the package or a protocol is missing."""
     try:
@@ -55,27 +75,15 @@ class FastWire:
         self._refreshed = 0.0
 
     async def get(self, oids: Sequence[Oid]) -> dict[Oid, Value]:
-        from gufo.snmp import SnmpAuthError, SnmpError
-
-        try:
+        with _told():
             session = await self._ready()
             found = await session.get_many([dotted(oid) for oid in oids])
-        except SnmpAuthError as error:
-            raise ExchangeFailed(Failure.REFUSED, str(error)) from error
-        except SnmpError as error:
-            raise ExchangeFailed(Failure.NONSENSE, str(error) or type(error).__name__) from error
-        except BaseException as error:
-            if not _panicked(error):
-                raise
-            raise ExchangeFailed(Failure.NONSENSE, _NO_MESSAGE) from error
         answers = {parse_oid(name): _plain(value) for name, value in found.items()}
         return {oid: answers.get(oid) for oid in oids}
 
     async def walk(self, columns: Sequence[Column], budget: int) -> None:
-        from gufo.snmp import SnmpAuthError, SnmpError
-
         rows = budget * self._agent.repetitions
-        try:
+        with _told():
             session = await self._ready()
             for column in columns:
                 async for name, value in session.getbulk(dotted(column.oid), self._agent.repetitions):
@@ -86,14 +94,6 @@ class FastWire:
                     if column.done:
                         break
                 column.done = True
-        except SnmpAuthError as error:
-            raise ExchangeFailed(Failure.REFUSED, str(error)) from error
-        except SnmpError as error:
-            raise ExchangeFailed(Failure.NONSENSE, str(error) or type(error).__name__) from error
-        except BaseException as error:
-            if not _panicked(error):
-                raise
-            raise ExchangeFailed(Failure.NONSENSE, _NO_MESSAGE) from error
 
     def engine_id(self) -> bytes:
         version = self._agent.credentials.version

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ def _process(command: list[str], said: Path) -> Iterator[subprocess.Popen[bytes]
             yield process
         finally:
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()  # a shell may have started this one deaf to Ctrl-C
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(PATIENCE)
             if process.poll() is None:
