@@ -119,10 +119,11 @@ def test_what_is_under_way_ends_with_the_proof(tmp_path: Path) -> None:
     assert not any(is_running(int(child)) for child in children)
 
 
+# It says that it is up where it is ready to be stopped, and not a moment before.
 ORPHAN = (
-    "from harness.signals import stop_without; import os, time; stop_without(os.getppid()); print('up', flush=True)\n"
+    "from harness.signals import stop_without; import os, time; stop_without(os.getppid())\n"
+    "try: print('up', flush=True); time.sleep(600)\nexcept KeyboardInterrupt: print('stopped in order', flush=True)"
 )
-ORPHAN += "try: time.sleep(600)\nexcept KeyboardInterrupt: print('stopped in order', flush=True)"
 PARENT = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {ORPHAN!r}]); time.sleep(600)"
 
 
