@@ -99,6 +99,7 @@ tidy() {
 
 # Mark all jobs stopped, and kill them; 1 if something is left.
 finish_all() {
+    settle
     for name in $(known); do
         [ -e "$root/$name/rc" ] || [ -e "$root/$name/stopped" ] || boot >"$root/$name/stopped"
     done
@@ -128,6 +129,16 @@ lock() {
         nap 0.1
     done
     echo $$ >"$root/.starting/pid"
+}
+# A start that is under way may not have left anything to be seen yet; who hangs at it is not waited for.
+settle() {
+    tries=0
+    while [ -e "$root/.starting" ] && [ "$tries" -lt 20 ]; do
+        starter=$(content "$root/.starting/pid" 2>/dev/null)
+        if [ -n "$starter" ] && ! [ -d "/proc/$starter" ]; then return; fi
+        tries=$((tries + 1))
+        nap 0.1
+    done
 }
 unlock() { command -p rm -rf "$root/.starting"; }
 await_start() {

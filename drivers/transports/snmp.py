@@ -171,6 +171,7 @@ class SnmpLink:
         """Write one INTEGER, once; the caller reads it back. Raises DeviceError."""
         attempted = f"SNMP SET {dotted(oid)} = {value}"
         try:
+            await self._engine.prepare()
             async with asyncio.timeout(self._agent.timeout * 2 + _SLACK):
                 await self._engine.set(oid, value)
         except TimeoutError:
@@ -196,6 +197,8 @@ class SnmpLink:
             self._accepted = False
             for wire in self._wires if trusted else (self._engine, self._engine):
                 try:
+                    if wire is self._engine:
+                        await self._engine.prepare()
                     async with asyncio.timeout(deadline):
                         found = await exchange(wire)
                     await self._recognise()

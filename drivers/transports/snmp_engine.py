@@ -116,6 +116,10 @@ class EngineWire:
             for number, (oid, value) in enumerate(rows):
                 live[number % len(live)].take(oid, value)
 
+    async def prepare(self) -> None:
+        """Make the engine, if there is none: on a busy station that takes as long as an agent may for its answer."""
+        await self._ready()
+
     async def set(self, oid: Oid, value: int) -> None:
         """Write one INTEGER, once. Raises TimeoutError where nothing came back: it may have been done or not."""
         try:

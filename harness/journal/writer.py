@@ -85,13 +85,20 @@ class JournalWriter:
         with self._lock:
             if self._failure or self._file is None:
                 raise JournalFailure(self._failure or f"journal {self.path}: it is closed, nothing can be added")
-            wall, mono = self._wall(), time.monotonic()
+            wall, mono = self._moment()
             jump = 0.0 if self._ahead is None else wall.timestamp() - mono - self._ahead
             if abs(jump) >= JUMP:
                 self._add(self._file, ClockJumped(round(jump, 3)), wall, mono)
             entry = self._add(self._file, event, wall, mono)
         self._tell()
         return entry
+
+    def _moment(self) -> tuple[datetime, float]:
+        """Both clocks at one moment: read again where this process was held up between the two."""
+        while True:
+            before, wall, mono = time.monotonic(), self._wall(), time.monotonic()
+            if mono - before < JUMP / 10:
+                return wall, mono
 
     def _add(self, file: int, event: Event, wall: datetime, mono: float) -> Entry:
         entry = Entry(self._seq, _stamp(wall), _stamp(self._clock.now()), round(mono, 6), self._head, event)

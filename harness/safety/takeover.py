@@ -61,7 +61,7 @@ class Takeover:
             self._record("rack", "make safe", confirmed=False, text=f"it broke: {type(error).__name__}: {error}")
             confirmed = False
         self._lines.put(None)
-        writer.join(CLOSING)
+        writer.join(PATIENCE)
         return confirmed
 
     async def _make_safe(self) -> bool:

@@ -24,7 +24,7 @@ SWITCH, STATION = "192.0.2.1", "192.0.2.2"
 CABLES = {"swp1": "nic-0", "swp2": "nic-1"}
 CHROOT = Path("/run/lldpd")
 """Where lldpd gives its rights away; its Debian service makes it at boot."""
-STARTING = 20.0
+STARTING = 60.0
 """Wall seconds in which the daemons must answer."""
 
 
@@ -137,8 +137,9 @@ class Rack:
         control = self.folder / f"{system}.ctl"
         self._start(namespace, "lldpd", "-d", "-O", os.devnull, "-u", str(control), "-I", interfaces, *options)
         until = time.monotonic() + STARTING
-        # Frames every second, not every 30: what a switch is told within a second it also forgets in seconds.
-        orders = (("system", "hostname", system), ("lldp", "tx-interval", "1"))
+        # Frames every second, not every 30, and each good for a minute: a daemon that stalls for seconds is not gone,
+        # and a cable that is pulled is noticed by its carrier.
+        orders = (("system", "hostname", system), ("lldp", "tx-interval", "1"), ("lldp", "tx-hold", "60"))
         while any(_try("lldpcli", "-u", str(control), "configure", *order).returncode for order in orders):
             assert time.monotonic() < until, f"lldpd of {system} does not answer"
             time.sleep(0.1)

@@ -17,11 +17,12 @@ from typing import Any
 
 import yaml
 
+from harness.rack.load import model_path
 from tests.acceptance.watch import watched
 
 ROOT = Path(__file__).parents[2]
 RACKPROOF = (sys.executable, "-m", "harness")
-SLOWEST = 300
+SLOWEST = 600
 """Wall seconds after which a run counts as hung."""
 
 
@@ -90,14 +91,16 @@ def prove(folder: Path) -> Run:
     plan, model = folder / "intake", folder / "bench4-intake.yaml"
     plan.mkdir(parents=True)
     shutil.copy(INTAKE, plan)
-    whole = yaml.safe_load((ROOT / "test_plans" / "models" / "bench4.yaml").read_text("utf-8"))
+    whole = yaml.safe_load(model_path("bench4").read_text("utf-8"))
     listed = json.loads(rackproof("plan", str(plan), "--model", "bench4", "--json").stdout)["limits"]
     whole["limits"] = {key: limit for key, limit in whole["limits"].items() if listed[key]}
     # Loads that nothing judges are refused; those that are judged by what is left in the model may stay.
     whole["loads"] = {name: load for name, load in whole["loads"].items() if name in ("burn-in", "thermal", "traffic")}
     model.write_text(yaml.safe_dump(whole | {"name": "bench4-intake"}, sort_keys=False), "utf-8")
     chosen = [word for spec in SAMPLE for word in ("--fault", spec)]
-    done = rackproof("prove", str(plan), str(model), *chosen, "--seeds", "2", "--jobs", "1", "--json")
+    done = rackproof(
+        "prove", str(plan), str(model), *chosen, "--seeds", "2", "--jobs", "1", "--json", timeout=3 * SLOWEST
+    )
     lines = done.stdout.strip().splitlines()
     assert len(lines) == 1, f"exit code {done.returncode}: {done.stderr[-2000:]}"
     return Run(done.returncode, json.loads(lines[0]), done.stderr, folder)

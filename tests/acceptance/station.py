@@ -1,4 +1,4 @@
-"""A station that may be killed: `python -m tests.acceptance.station HOSTS RUN FOLDER` brings loads to their end.
+"""A station that may be killed: `python -m tests.acceptance.station HOSTS RUN FOLDER LEASE` brings loads to their end.
 
 It starts two loads on every host or finds them there, renews their leases, and copies what they print into FOLDER from
 where the copy ends, until all have ended; then it writes their states. It keeps nothing else, and can be started again.
@@ -20,7 +20,6 @@ from harness.capabilities import Job, JobState, Load
 from harness.connection import Connection, Secret
 from tests.acceptance.hosts import PASSWORD, USER
 
-LEASE = 3.0
 LOADS = {"burn": 60.0, "endless": 3.0}
 """The limit of each, rack seconds."""
 
@@ -30,15 +29,15 @@ def loads(run: str) -> list[Load]:
     return [Load(f"{run}-{name}", "accelerator", "gpu-burn", 2.0, limit) for name, limit in LOADS.items()]
 
 
-def driver(number: int, host: dict[str, Any]) -> Host:
-    """Our driver for one of the hosts."""
+def driver(number: int, host: dict[str, Any], lease: float) -> Host:
+    """Our driver for one of the hosts; the lease of its loads in wall seconds."""
     return connect(
         Connection(
             f"tray-0{number}-host",
             f"ssh://127.0.0.1:{host['port']}",
             user=USER,
             secrets={"password": Secret("host", PASSWORD)},
-            options={"host_key": host["host_key"], "lease": LEASE},
+            options={"host_key": host["host_key"], "lease": lease},
             now=lambda: datetime.now(UTC),
         )
     )
@@ -51,9 +50,9 @@ async def copy(host: Host, name: str, file: Path) -> None:
             sink.write(output.octets)
 
 
-async def work(number: int, where: dict[str, Any], run: str, folder: Path) -> dict[str, dict[str, Any]]:
+async def work(number: int, where: dict[str, Any], run: str, folder: Path, lease: float) -> dict[str, dict[str, Any]]:
     """Bring the loads of one host to their end."""
-    host = driver(number, where)
+    host = driver(number, where, lease)
     ended: dict[str, dict[str, Any]] = {}
     await host.open()
     renewing = asyncio.create_task(renew(host))
@@ -77,7 +76,7 @@ async def renew(host: Host) -> None:
     """As a session does."""
     while True:
         await host.renew()
-        await asyncio.sleep(LEASE / 3)
+        await asyncio.sleep(host.lease / 3)
 
 
 def told(job: Job) -> dict[str, Any]:
@@ -90,13 +89,13 @@ def told(job: Job) -> dict[str, Any]:
     }
 
 
-async def bring_to_the_end(hosts: list[dict[str, Any]], run: str, folder: Path) -> None:
+async def bring_to_the_end(hosts: list[dict[str, Any]], run: str, folder: Path, lease: float) -> None:
     """All hosts side by side; the result is written whole or not at all."""
-    done = await asyncio.gather(*(work(number, host, run, folder) for number, host in enumerate(hosts, 1)))
+    done = await asyncio.gather(*(work(number, host, run, folder, lease) for number, host in enumerate(hosts, 1)))
     part = folder / "result.part"
     part.write_text(json.dumps(done))
     os.replace(part, folder / "result.json")
 
 
 if __name__ == "__main__":
-    asyncio.run(bring_to_the_end(json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+    asyncio.run(bring_to_the_end(json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), float(sys.argv[4])))

@@ -28,6 +28,8 @@ class Terminal:
 
     def __init__(self, *arguments: str) -> None:
         self._master, slave = pty.openpty()
+        # The reader closes its own end whenever the command has ended; what is typed with stays ours.
+        self._keyboard = os.dup(self._master)
         self.process = subprocess.Popen(
             [sys.executable, "-c", LEADER, *RACKPROOF, *arguments], cwd=ROOT, stdin=slave, stdout=slave, stderr=slave
         )
@@ -56,13 +58,14 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Type at it; `\\x03` is Ctrl-C."""
-        os.write(self._master, text.encode())
+        os.write(self._keyboard, text.encode())
 
     def hang_up(self) -> None:
         """Close the terminal's window."""
         self._hung_up.set()
-        self.type("\n")  # the echo wakes the reader, which lets go of the last end
+        self.type("\n")  # the echo wakes the reader, which lets go of its end
         self._reader.join(PATIENCE)
+        self._let_go()
 
     def until(self, happened: Callable[[], bool]) -> None:
         """Wait until something has happened; fails when the command ends first."""
@@ -82,6 +85,12 @@ class Terminal:
             self.process.kill()
             self.process.wait()
         self._reader.join(PATIENCE)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._keyboard >= 0:
+            os.close(self._keyboard)
+        self._keyboard = -1
 
 
 def processes(text: str) -> list[int]:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.scenario("--seed", "1")
 
 
 def test_it_passes(run: Run) -> None:
-    assert (run.code, run.result["verdict"]) == (0, "PASS")
+    assert (run.code, run.result["verdict"]) == (0, "PASS"), run.result["reasons"]
     assert run.result["failed"] == []
     assert run.result["trips"] == []
     assert run.result["made_safe"] is True

@@ -25,7 +25,8 @@ from tests.acceptance.runs import PROVE, RACKPROOF, ROOT, SAMPLE, Run, rackproof
 @pytest.mark.scenario(PROVE)
 def test_what_is_caught_missed_and_never_began_is_told_apart(run: Run) -> None:
     fared = {row["fault"]["spec"]: row for row in run.result["faults"]}
-    assert [fared[spec]["catch"] for spec in SAMPLE] == ["right", "missed", "not_run"]
+    caught = [fared[spec]["catch"] for spec in SAMPLE]
+    assert caught == ["right", "missed", "not_run"], [fared[spec] for spec in SAMPLE]
     assert fared[SAMPLE[0]]["after"] > 0
     assert fared[SAMPLE[0]]["found"] == [
         {"step": "test_10_intake.py::test_firmware", "check": "firmware.version", "subject": "tray-02/bios"}

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.errors import DefinitionError
 from harness.journal import events as e
 from harness.running import Order, order_again, prepare
 from harness.verdict import Verdict
 from tests.acceptance.broken import (
+    LEASE,
     Standing,
     burning,
     events,
@@ -42,8 +44,26 @@ def refused(run_dir: Path, said: str, *, model: str = "", bay: Path = Path()) ->
         prepare(order_again(run_dir, order))
 
 
+def waiting_in_the_burn(rack: Standing, folder: Path, over: Path) -> Standing:
+    """The rack with a plan whose burn goes on until a file is there: whoever stops it may take as long as it takes."""
+    plan = folder / "waiting_plan"
+    plan.mkdir()
+    text = (rack.plan / "test_small.py").read_text("utf-8")
+    held = 'held = await hold(rack, hosts, "burn-in", text="all hosts under load")\n'
+    assert held in text
+    wait = f"    import asyncio, os\n    await asyncio.sleep(0 if os.path.exists({str(over)!r}) else 3600)\n"
+    (plan / "test_small.py").write_text(text.replace(held, held + wait), "utf-8")
+    model = folder / "waiting.yaml"
+    whole = yaml.safe_load(rack.model.read_text("utf-8"))
+    # Long enough that it is commonly the load itself that is stopped, and not the step after it.
+    whole["loads"]["burn-in"] |= {"seconds": 120}
+    model.write_text(yaml.safe_dump(whole, sort_keys=False), "utf-8")
+    return Standing(model, plan, rack.bay)
+
+
 def test_a_run_that_was_stopped_under_load_goes_on_elsewhere(rack: Standing, tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
+    runs, over = tmp_path / "runs", tmp_path / "over"
+    rack = waiting_in_the_burn(rack, tmp_path, over)
     process = rack.begin(runs)
     try:
         wait_for(lambda: said_in(runs, "all hosts under load"), process)
@@ -52,6 +72,7 @@ def test_a_run_that_was_stopped_under_load_goes_on_elsewhere(rack: Standing, tmp
         out, said = process.communicate(timeout=240)
     finally:
         kill(process)
+    over.touch()
     assert process.returncode == 4, said
     run_dir = Path(json.loads(out.splitlines()[-1])["run_dir"])
     assert not burning(rack.folder)
@@ -67,7 +88,7 @@ def test_a_run_that_was_stopped_under_load_goes_on_elsewhere(rack: Standing, tmp
     assert read(run_dir)[0].entries == before, "what is refused leaves no trace"
 
     moved = rack.folder / "moved.yaml"
-    moved.write_text(text.replace("lease: 6", "lease: 7"), "utf-8")
+    moved.write_text(text.replace(f"lease: {LEASE}", f"lease: {LEASE + 1}"), "utf-8")
     code, told, said = resume(run_dir, "--bay", str(moved), "--operator", "night shift")
     assert (code, told["verdict"], told["made_safe"]) == (0, "PASS", True), said
     journal, summary = read(run_dir)

@@ -15,7 +15,9 @@ import pytest
 
 from harness.journal.events import MadeSafe, SafetyAction, StopRequested
 from harness.journal.reader import read_journal
+from harness.rack.load import model_path
 from tests.acceptance.runs import RACKPROOF, ROOT, rackproof
+from tests.acceptance.terminals import loads
 
 PLAN = ROOT / "test_plans" / "rack"
 BURN_IN = str(PLAN / "test_40_burn_in.py")
@@ -34,11 +36,12 @@ def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str] | None
         time.sleep(0.1)
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start the command in a process group of its own, as a terminal does."""
+def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """Start the command in a process group of its own, as a terminal does; with these environment variables, too."""
     return subprocess.Popen(
         [*RACKPROOF, *arguments],
         cwd=ROOT,
+        env=os.environ | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
@@ -63,16 +66,20 @@ def under_load(runs: Path) -> bool:
     return said_in(runs, "all hosts under load")
 
 
-def burning() -> list[str]:
-    """The command lines of every load tool that runs on this machine's simulated hosts."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if "gpu_burn" in line and ".tools" in line]
+def long_without_a_feed(folder: Path) -> str:
+    """The shipped model with feeds that stay off until whoever waits for that has seen it; its file."""
+    model = folder / "bench4.yaml"
+    text = model_path("bench4").read_text("utf-8")
+    assert "  feed-loss: 30\n" in text
+    model.write_text(text.replace("  feed-loss: 30\n", "  feed-loss: 72000\n"), "utf-8")
+    return str(model)
 
 
 def test_ctrl_c_in_burn_in(tmp_path: Path) -> None:
-    process = start("run", "--simulate", "bench4", "--plan", BURN_IN, "--runs", str(tmp_path), "--json")
+    runs = tmp_path / "runs"
+    process = start("run", "--simulate", "bench4", "--plan", BURN_IN, "--runs", str(runs), "--json")
     try:
-        wait_for(lambda: under_load(tmp_path), process)
+        wait_for(lambda: under_load(runs), process)
         # The whole foreground group gets it, as from a keyboard.
         os.killpg(process.pid, signal.SIGINT)
         out, said = process.communicate(timeout=PATIENCE)
@@ -96,9 +103,11 @@ def test_ctrl_c_in_burn_in(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_a_feed_is_off_brings_it_back(tmp_path: Path) -> None:
-    process = start("run", "--simulate", "bench4", "--plan", POWER, "--runs", str(tmp_path), "--json")
+    runs = tmp_path / "runs"
+    model = long_without_a_feed(tmp_path)
+    process = start("run", "--simulate", model, "--plan", POWER, "--runs", str(runs), "--json")
     try:
-        wait_for(lambda: said_in(tmp_path, "feed pdu-a off"), process)
+        wait_for(lambda: said_in(runs, "feed pdu-a off"), process)
         os.killpg(process.pid, signal.SIGINT)
         out, said = process.communicate(timeout=PATIENCE)
     finally:
@@ -122,9 +131,13 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=70m", "tmpfs", str(small)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("a small file system cannot be mounted here (needs root)")
-    process = start("run", "--simulate", "bench4", "--plan", BURN_IN, "--runs", str(small))
+    # What runs on its hosts lies below this folder, and can be told from what the runs of others have there.
+    hosts = tmp_path / "hosts"
+    hosts.mkdir()
+    words = ("--simulate", "bench4", "--plan", BURN_IN, "--runs", str(small))
+    process = start("run", *words, TMPDIR=str(hosts))
     try:
-        wait_for(lambda: under_load(small), process)
+        wait_for(lambda: under_load(small) and bool(loads(hosts)), process)
         with contextlib.suppress(OSError), (small / "ballast").open("wb", buffering=0) as ballast:
             while True:
                 ballast.write(bytes(1 << 16))
@@ -132,7 +145,7 @@ def test_a_disk_that_fills_up_in_the_middle(tmp_path: Path) -> None:
         assert process.returncode == 4, out + said
         assert "Traceback" not in out + said
         assert "EVIDENCE IS INCOMPLETE" in out
-        assert not burning()
+        assert not loads(hosts)
         found = journal_of(small)
         assert found is not None
         assert read_journal(found).entries

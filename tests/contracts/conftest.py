@@ -20,13 +20,15 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
-from harness.connection import Connection, Driver, DriverFactory, Secret
-from harness.rack.bay import Bay
+from harness.connection import Connection, Driver, DriverFactory, Option, Secret
+from harness.rack.bay import Bay, Endpoint
 from harness.rack.load import model_path
 from harness.secrets import resolve
 from tests.drivers.conftest import CAPTURES, SNMPD, Agents, recording
 
 T = TypeVar("T")
+PATIENCE = 30.0
+"""Wall seconds for an answer of what is simulated or served here: a busy machine may stop its process for a while."""
 WALKS = CAPTURES / "snmprec"
 
 
@@ -173,7 +175,7 @@ def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             yield folder / "bay.yaml"
         finally:
             process.terminate()
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -191,10 +193,15 @@ def witness(request: pytest.FixtureRequest) -> Witness:
         profile=endpoint.profile,
         user=endpoint.user,
         secrets={purpose: secrets[secret] for purpose, secret in endpoint.secrets.items()},
-        options=endpoint.options,
+        options=patient(endpoint) if kind == "simulated" else endpoint.options,
         now=lambda: datetime.now(UTC),
     )
     return Witness(name, kind, lambda: _factory(endpoint.driver)(connection), endpoint.profile)
+
+
+def patient(endpoint: Endpoint) -> dict[str, Option]:
+    """The options of a simulated device, with time to answer; a console has none, it is listened to."""
+    return {**endpoint.options} if endpoint.driver == "console" else {**endpoint.options, "timeout": PATIENCE}
 
 
 def _recorded(request: pytest.FixtureRequest, what: Recording) -> Witness:
@@ -206,7 +213,7 @@ def _recorded(request: pytest.FixtureRequest, what: Recording) -> Witness:
         f"snmp://127.0.0.1:{port}",
         profile=what.profile,
         secrets={"community": Secret("community", "public")},
-        options={"version": 2, "timeout": 2},
+        options={"version": 2, "timeout": PATIENCE},
         now=lambda: datetime.now(UTC),
     )
     expected = WALKS / "expected" / f"{what.name}.json"

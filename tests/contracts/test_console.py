@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SUITE = ("console",)
 T = TypeVar("T")
+WITHIN = 60.0
+"""Wall seconds for an answer, on a machine that may stand still for some of them."""
 
 
 def test_it_is_open_and_only_listens(witness: Witness) -> None:
@@ -51,7 +53,7 @@ class Simulated:
     def types(self, *lines: str) -> str:
         """What a person sees who types these lines, each after what came before it."""
         seen = b""
-        with serial.serial_for_url(self.address.removeprefix("serial://").partition("?")[0], timeout=2) as port:
+        with serial.serial_for_url(self.address.removeprefix("serial://").partition("?")[0], timeout=WITHIN) as port:
             for line in lines:
                 port.write(f"{line}\r".encode())
                 seen += port.read_until(b"$ " if line == lines[-1] else b": ")
@@ -99,10 +101,10 @@ def test_at_a_login_it_says_so_and_types_nothing(simulated: Callable[[str], Simu
     async def refused(console: SerialConsole) -> None:
         assert await console.prompt() is None
         with pytest.raises(Refused, match="asks for a login"):
-            await console.command("")  # presses Return where nothing was heard, and is shown the login
+            await console.command("", WITHIN)  # presses Return where nothing was heard, and is shown the login
         assert await console.prompt() == "tray-02 login:"
         with pytest.raises(Refused, match="asks for a login"):
-            await console.command("uname -a")
+            await console.command("uname -a", WITHIN)
 
     simulated("tray-02").ask(refused)
 
@@ -115,12 +117,12 @@ def test_at_a_shell_that_was_left_open_it_runs_commands_and_keeps_what_was_said(
 
     async def question(console: SerialConsole) -> None:
         assert await console.prompt() is None
-        assert await console.command("") == ""
+        assert await console.command("", WITHIN) == ""
         assert await console.prompt() == "rackproof@tray-03:~$"
-        assert await console.command("hostname") == "tray-03"
-        assert (await console.command("uname -a")).startswith("Linux tray-03 ")
-        assert "command not found" in await console.command("make coffee")
-        log = await console.command("dmesg")
+        assert await console.command("hostname", WITHIN) == "tray-03"
+        assert (await console.command("uname -a", WITHIN)).startswith("Linux tray-03 ")
+        assert "command not found" in await console.command("make coffee", WITHIN)
+        log = await console.command("dmesg", WITHIN)
         assert len(log.splitlines()) > 3
         said = [line.text for line in await console.captured()]
         assert "tray-03" in said

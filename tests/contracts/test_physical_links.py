@@ -50,7 +50,7 @@ def on_host(
                 serving.address,
                 user="u",
                 secrets={"password": Secret("p", "p")},
-                options={**serving.options, **options},
+                options={**serving.options, "timeout": 60.0, **options},
                 now=world.now,
             )
         )
@@ -79,7 +79,7 @@ def test_a_sound_link_corrects_a_little_and_loses_nothing(tmp_path: Path) -> Non
         assert isinstance(host, PhysicalLinks)
         first = await links(host)
         assert sorted(first) == ["nic-0", "nic-1"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not grown(first, later := await links(host)):
                 pass
         for name, link in later.items():

@@ -13,6 +13,7 @@ import tempfile
 import termios
 import textwrap
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -136,8 +137,27 @@ class Agents:
         auth: str = "authentic-key",
     ) -> int:
         """The port of a new agent: community `public` (reads, writes), user `bench` with SHA-256 (`auth`) and AES."""
+        tries = 5 if port == 0 else 60  # a port that was ours before may be another socket's for a while
+        for _ in range(tries):
+            try:
+                return self._start(table, roots, rules, lines, port or _free_port(), engine, auth)
+            except OSError as error:
+                failed = error
+                time.sleep(0.0 if port == 0 else 0.5)
+        raise failed
+
+    def _start(
+        self,
+        table: Mapping[str, list[str]] | None,
+        roots: tuple[str, ...],
+        rules: tuple[Mapping[str, object], ...],
+        lines: tuple[str, ...],
+        port: int,
+        engine: str,
+        auth: str,
+    ) -> int:
+        """As `start`; raises OSError where the port is somebody else's by now."""
         assert SNMPD is not None
-        port = port or _free_port()
         folder = Path(tempfile.mkdtemp(prefix=f"{port}-", dir=self._folder))
         configuration = [
             f"agentAddress udp:127.0.0.1:{port}",
@@ -165,18 +185,21 @@ class Agents:
             text=True,
             env={**os.environ, "MIBS": "", "SNMP_PERSISTENT_DIR": str(folder)},
         )
-        self._running[port] = process
         assert process.stdout is not None
+        said = []
         for line in process.stdout:
+            said.append(line)
             if line.startswith("NET-SNMP version"):
+                self._running[port] = process
                 return port
-        raise AssertionError("snmpd did not start")
+        process.communicate()
+        raise OSError(f"snmpd did not start: {''.join(said)}")
 
     def stop(self, port: int) -> None:
         """End one agent."""
         process = self._running.pop(port)
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
     def stop_all(self) -> None:
         """End them all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -113,7 +114,7 @@ class Machine:
                 f"ssh://127.0.0.1:{self.port}",
                 user="root",
                 secrets={"password": Secret("host", "battery")},
-                options={"host_key": PUBLIC, "data.nic-0": "127.0.0.1", **options},
+                options={"host_key": PUBLIC, "timeout": 30, "data.nic-0": "127.0.0.1", **options},
                 now=lambda: NOW,
             )
         )
@@ -161,8 +162,7 @@ async def opened(machine: Machine, **options: str | float) -> AsyncIterator[Host
         await host.stop_all()
         assert machine.processes() == []
     finally:
-        for left in machine.processes():
-            os.kill(left, signal.SIGKILL)
+        kill(machine, signal.SIGKILL)
         await host.close()
         await machine.vanish()
 
@@ -173,12 +173,29 @@ def burn(name: str = "burn", seconds: float = 60, limit: float = 90) -> Load:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until something holds that only looking can tell; fails after twenty seconds."""
-    for _ in range(200):
-        if await holds():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("it never came true")
+    """Wait until something holds that only looking can tell; fails after a minute."""
+    async with asyncio.timeout(60):
+        while not await holds():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.1)
+
+
+async def until_started(starts: Path, times: int = 1) -> None:
+    """Wait until the tool itself has run: a load is started before its tool has done anything."""
+
+    def has_run() -> bool:
+        return starts.exists() and len(starts.read_text().splitlines()) >= times
+
+    async def there() -> bool:
+        return has_run()
+
+    await until(there)
+
+
+def kill(machine: Machine, number: signal.Signals) -> None:
+    """Send a signal to everything that runs for a job; what has ended meanwhile needs none."""
+    for process in machine.processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
 
 
 async def ended(host: Host, name: str) -> Job:

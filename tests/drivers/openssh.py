@@ -159,22 +159,36 @@ def real_host(folder: Path) -> Iterator[RealHost]:
         (folder / name).chmod(0o600)
     (folder / "authorized_keys").write_bytes(login.export_public_key())
     (folder / "home" / "bin").mkdir(parents=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = f'"HOME={folder}/home" "PATH={folder}/home/bin:/usr/bin:/bin"'
-    (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder, settings=settings))
-    host = RealHost(folder, port, server.export_public_key().decode().strip())
-    host.wrap("systemctl", "echo offline; exit 1")
-    with _listening([sshd, "-D", "-e", "-f", str(folder / "sshd_config")]):
+    with contextlib.ExitStack() as stack:
+        port = _listening(sshd, folder, stack)
+        host = RealHost(folder, port, server.export_public_key().decode().strip())
+        host.wrap("systemctl", "echo offline; exit 1")
         try:
             yield host
         finally:
             _kill(host.processes())
 
 
+def _listening(sshd: str, folder: Path, stack: contextlib.ExitStack) -> int:
+    """The port at which sshd listens; another one is tried where somebody else was faster at it."""
+    settings = f'"HOME={folder}/home" "PATH={folder}/home/bin:/usr/bin:/bin"'
+    said = ""
+    for _ in range(5):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder, settings=settings))
+        said = stack.enter_context(_running([sshd, "-D", "-e", "-f", str(folder / "sshd_config")]))
+        if "Server listening" in said:
+            return port
+        if "Address already in use" not in said:
+            break
+    pytest.fail(f"sshd does not listen: {said}")
+
+
 @contextmanager
-def _listening(command: list[str]) -> Iterator[None]:
+def _running(command: list[str]) -> Iterator[str]:
+    """sshd, and what it says until it listens, or has given up."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         said = []
@@ -183,13 +197,11 @@ def _listening(command: list[str]) -> Iterator[None]:
                 said.append(line)
                 if "Server listening" in line:
                     break
-            else:
-                pytest.fail(f"sshd does not listen: {''.join(said)}")
-            yield
+            yield "".join(said)
         finally:
             sessions = {(pid, _started(pid)) for pid in _with_descendants([process.pid]) if pid != process.pid}
             process.terminate()
-            process.wait(10)
+            process.wait(60)
             _kill(sessions)
             # Shown where a test fails.
             print("sshd:", *process.stderr.readlines(), sep="\n")  # noqa: T201

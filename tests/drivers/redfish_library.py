@@ -21,7 +21,7 @@ async def library(bmc: Bmc, use: Callable[[Any], Any], **options: Any) -> Any:
     """Use the synchronous client, logged in, in a thread; gives back what `use` gives."""
 
     def work() -> Any:
-        given = {"timeout": 5, "max_retry": 0, "check_connectivity": False} | options
+        given = {"timeout": 30, "max_retry": 0, "check_connectivity": False} | options
         client = redfish.redfish_client(f"https://127.0.0.1:{bmc.port}", "admin", PASSWORD, **given)
         try:
             client.login(auth="session")
@@ -38,6 +38,7 @@ async def aio_library(bmc: Bmc) -> AsyncIterator[Any]:
     context = ssl.create_default_context(cafile=str(bmc.shown.pem))
     context.check_hostname = False
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        client = dmtf.AsyncRedfishClient(f"https://127.0.0.1:{bmc.port}", "admin", PASSWORD, session=session, timeout=5)
+        given = {"session": session, "timeout": 30}
+        client = dmtf.AsyncRedfishClient(f"https://127.0.0.1:{bmc.port}", "admin", PASSWORD, **given)
         await client.login()
         yield client

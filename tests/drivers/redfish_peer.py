@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,7 +184,7 @@ async def _request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, c
 
 def connection(bmc: Bmc, password: str = PASSWORD, **options: str | float) -> Connection:
     """As a bay file describes this service; the certificate is pinned where no option says otherwise."""
-    usual: dict[str, str | float] = {"fingerprint": bmc.shown.fingerprint, "timeout": 5.0}
+    usual: dict[str, str | float] = {"fingerprint": bmc.shown.fingerprint, "timeout": 30.0}
     return Connection(
         DEVICE,
         f"https://127.0.0.1:{bmc.port}",
@@ -215,6 +215,17 @@ async def logged_in(bmc: Bmc, **options: str | float) -> AsyncIterator[RedfishWi
         yield wire
     finally:
         await wire.close()
+
+
+@contextlib.contextmanager
+def impatient(wire: RedfishWire, seconds: float) -> Iterator[None]:
+    """Our wire waits no longer than this meanwhile: for what is never answered. Whoever answers is given his time."""
+    patient, faults = wire._timeout, wire._faults
+    wire._timeout, wire._faults = seconds, replace(faults, timeout=seconds)
+    try:
+        yield
+    finally:
+        wire._timeout, wire._faults = patient, faults
 
 
 def events(sent: bytes) -> Callable[[Call], Awaitable[bytes]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -152,7 +152,7 @@ def public(key: Any) -> str:
     return str(key.export_public_key().decode().strip())
 
 
-def connection(port: int, *, password: str = PASSWORD, key: Any = KEY, timeout: float = 10.0) -> Connection:
+def connection(port: int, *, password: str = PASSWORD, key: Any = KEY, timeout: float = 30.0) -> Connection:
     """As a bay file describes this host."""
     return Connection(
         DEVICE,
@@ -176,7 +176,7 @@ async def serving(answer: Answer, **options: Any) -> AsyncIterator[Host]:
 
 
 @asynccontextmanager
-async def logged_in(host: Host, timeout: float = 10.0) -> AsyncIterator[SshWire]:
+async def logged_in(host: Host, timeout: float = 30.0) -> AsyncIterator[SshWire]:
     """Our wire to it, open."""
     wire = SshWire(SshTarget.of(connection(host.port, timeout=timeout)))
     try:
@@ -184,6 +184,17 @@ async def logged_in(host: Host, timeout: float = 10.0) -> AsyncIterator[SshWire]
         yield wire
     finally:
         await wire.close()
+
+
+@contextmanager
+def impatient(wire: SshWire, seconds: float) -> Iterator[None]:
+    """Our wire waits no longer than this meanwhile: for what is never answered. Whoever answers is given his time."""
+    patient = wire._target
+    wire._target = replace(patient, timeout=seconds)
+    try:
+        yield
+    finally:
+        wire._target = patient
 
 
 def saying(out: bytes = b"", err: bytes = b"", code: int = 0) -> Answer:

@@ -90,7 +90,7 @@ async def opened(shown: Certificate, service: Service, **options: str | float) -
             f"https://127.0.0.1:{runner.addresses[0][1]}",
             user="admin",
             secrets={"password": Secret("bmc", "battery")},
-            options={"fingerprint": shown.fingerprint, **options},
+            options={"fingerprint": shown.fingerprint, "timeout": 30.0, **options},
             now=lambda: NOW,
         )
     )
@@ -322,7 +322,7 @@ def test_a_part_that_fails_spoils_only_its_own_channels(shown: Certificate) -> N
 def test_a_bmc_that_answers_nothing_is_unreachable(shown: Certificate) -> None:
     async def scenario() -> None:
         service = serving(bench_tray())
-        async with opened(shown, service, timeout=1.0) as tray:
+        async with opened(shown, service) as tray:
             service.silent = True
             for call in (tray.sample, tray.leaks, tray.parts, tray.identify, tray.entries):
                 with pytest.raises(Unreachable, match="tray-01"):

@@ -84,7 +84,7 @@ def connection(port: int, *, family: str = "orv3-rpu", **options: Option) -> Con
         "cdu-1",
         f"modbus+tcp://127.0.0.1:{port}",
         profile=family,
-        options={"unit": 12, "timeout": 0.5, **options},
+        options={"unit": 12, "timeout": 10.0, **options},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 
@@ -236,7 +236,7 @@ def test_silence_raises() -> None:
             with pytest.raises(Unreachable):
                 await call()
 
-    use(pumping_unit(), question)
+    use(pumping_unit(), question, timeout=0.5)
 
 
 def test_a_wrong_profile_or_option_is_told_before_the_first_contact() -> None:

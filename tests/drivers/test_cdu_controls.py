@@ -36,14 +36,14 @@ def unit(line: Line) -> Line:
     return line
 
 
-def use(line: Line, question: Callable[[Cdu], Awaitable[None]]) -> None:
+def use(line: Line, question: Callable[[Cdu], Awaitable[None]], timeout: float = 10.0) -> None:
     async def run() -> None:
         cdu = connect_registers(
             Connection(
                 "cdu-1",
                 line.address(),
                 profile="orv3-rpu",
-                options={"unit": UNIT, "timeout": 0.3},
+                options={"unit": UNIT, "timeout": timeout},
                 now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
             )
         )
@@ -118,7 +118,7 @@ def test_a_write_whose_answer_was_lost_counts_if_it_reads_back(unit: Line) -> No
         unit.plan[len(unit.asked) + 1] = "late"
         assert (await cdu.set_flow(100.0)).value.number == pytest.approx(100.0)
 
-    use(unit, question)
+    use(unit, question, 0.3)
     assert unit.written == [(UNIT, FLOW, [1000])]
 
 
@@ -145,7 +145,7 @@ def test_exchanges_are_counted(unit: Line) -> None:
         assert (after.unit, after.checksum - before.checksum, after.silent, after.dormant) == ("12", 1, 0, False)
         assert after.ok > before.ok
 
-    use(unit, question)
+    use(unit, question, 0.3)
 
 
 def test_the_address_decides_the_way_in() -> None:

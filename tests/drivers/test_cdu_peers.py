@@ -25,7 +25,7 @@ FLOW, TEMPERATURE, WORD = 37888, 37889, 37904
 
 
 def connected(address: str) -> Cdu:
-    options = {"unit": UNIT, "timeout": 1.0}
+    options = {"unit": UNIT, "timeout": 10.0}
     return connect_registers(Connection("cdu-1", address, "orv3-rpu", options=options, now=lambda: datetime.now(UTC)))
 
 

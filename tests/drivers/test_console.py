@@ -43,8 +43,8 @@ def line(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
 
 async def lines(console: SerialConsole, count: int, since: int = 0) -> list[str]:
-    """The texts from `since` on, once there are `count`; fails after ten seconds."""
-    for _ in range(200):
+    """The texts from `since` on, once there are `count`; fails after a minute."""
+    for _ in range(1200):
         found = await console.captured(since)
         if len(found) >= count:
             return [each.text for each in found]
@@ -128,7 +128,7 @@ def test_a_port_that_vanishes_and_comes_back(line: tuple[int, Path]) -> None:
             assert await _is_lost(console)
             name.unlink()
             name.symlink_to(os.ttyname(far))
-            for _ in range(200):
+            for _ in range(1200):
                 if not await _is_lost_now(console):
                     break
                 await asyncio.sleep(0.05)
@@ -153,7 +153,7 @@ async def _is_lost_now(console: SerialConsole) -> bool:
 
 
 async def _is_lost(console: SerialConsole) -> bool:
-    for _ in range(200):
+    for _ in range(1200):
         if await _is_lost_now(console):
             return True
         await asyncio.sleep(0.05)

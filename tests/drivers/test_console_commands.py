@@ -15,6 +15,7 @@ from drivers.console import SerialConsole, connect
 from harness.connection import Connection
 from harness.controls import ConsoleCommands
 from harness.errors import Misbehaved, Refused, Unreachable
+from tests.drivers.leap import leap, reached
 
 KERNEL = b"[   77.123456] nvme nvme0: I/O 12 QID 3 timeout, aborting\r\n"
 PROMPT = b"root@tray-01:~# "
@@ -29,12 +30,17 @@ class FarEnd:
         os.set_blocking(self._ours, False)
         self.address = f"serial://{os.ttyname(self._far)}"
         self.typed = b""
+        self.said = 0
         self.answers: dict[bytes, bytes] = {}
         """By line typed: what is printed behind its echo."""
         self.reads = True
 
     def say(self, octets: bytes) -> None:
-        os.write(self._ours, octets)
+        self.said += os.write(self._ours, octets)
+
+    async def heard(self, made: SerialConsole) -> None:
+        """Wait until all that was said has come in at the driver, however busy its thread is."""
+        await reached(lambda: made._wire.heard(0, 0)[0] >= self.said)
 
     def listen(self) -> None:
         if not self.reads:
@@ -74,6 +80,7 @@ async def console(far: FarEnd, *said: bytes) -> AsyncIterator[SerialConsole]:
     try:
         for each in said:
             far.say(each)
+        await far.heard(made)
         yield made
     finally:
         asyncio.get_running_loop().remove_reader(far._ours)
@@ -85,10 +92,13 @@ def test_it_listens_and_never_types_to_find_out_where_it_stands(far: FarEnd) -> 
         async with console(far) as made:
             assert await made.prompt() is None
             far.say(b"\r\nUbuntu 24.04.2 LTS tray-01 ttyAMA0\r\n\r\ntray-01 login: ")
+            await far.heard(made)
             assert await made.prompt() == "tray-01 login:"
             far.say(b"\r\nHit any key to stop autoboot:  3 ")
+            await far.heard(made)
             assert await made.prompt() is None
             far.say(b"\x08\x08 0 \r\n" + KERNEL)
+            await far.heard(made)
             assert await made.prompt() is None
         assert far.typed == b""
 
@@ -199,7 +209,7 @@ def test_a_command_waits_for_the_prompt_of_the_one_before(far: FarEnd) -> None:
         far.answers |= {b"one": b"1\r\n" + PROMPT, b"two": b"2\r\n" + PROMPT}
         async with console(far, b"still booting\r\n") as made:
             asyncio.get_running_loop().call_later(0.7, far.say, PROMPT)
-            assert list(await asyncio.gather(made.command("one"), made.command("two"))) == ["1", "2"]
+            assert list(await asyncio.gather(made.command("one", 60), made.command("two", 60))) == ["1", "2"]
         assert far.typed == b"one\rtwo\r"
 
     asyncio.run(scenario())
@@ -209,8 +219,12 @@ def test_a_command_that_does_not_come_back_keeps_its_deadline_and_is_not_interru
     async def scenario() -> None:
         far.answers[b"sleep 1h"] = b""
         async with console(far, PROMPT) as made:
+            asking = asyncio.create_task(made.command("sleep 1h", deadline=30))
+            await reached(lambda: far.typed.endswith(b"\r"))
+            await far.heard(made)
+            leap(30)
             with pytest.raises(Unreachable, match="nothing stands on its last line"):
-                await made.command("sleep 1h", deadline=0.8)
+                await asking
         assert far.typed == b"sleep 1h\r"
 
     asyncio.run(scenario())

@@ -25,9 +25,11 @@ from serial import rfc2217
 from drivers.console import SerialConsole, connect
 from harness.connection import Connection
 from harness.errors import Misbehaved, Unreachable
+from tests.drivers.leap import leap, reached
 
 Read = Callable[[], bytes]
 Write = Callable[[bytes], object]
+PROMPT = b"bench@tray-01:~$ "
 
 
 class Cord:
@@ -83,13 +85,17 @@ def shell() -> Iterator[int]:
         env={
             "PATH": os.environ["PATH"],
             "TERM": "vt100",
-            "PS1": "bench@tray-01:~$ ",
+            "PS1": PROMPT.decode(),
             "HISTFILE": "",
             "LC_ALL": "C.UTF-8",
         },
     )
     os.close(far)
     try:
+        printed = b""
+        while not printed.endswith(PROMPT):  # before anybody presses a key
+            assert select.select([ours], [], [], 60)[0], "bash does not start"
+            printed += os.read(ours, 4096)
         yield ours
     finally:
         process.kill()
@@ -223,8 +229,11 @@ def test_a_program_that_waits_keeps_the_deadline() -> None:
     async def scenario(address: str) -> None:
         made = await woken(address)
         try:
-            with pytest.raises(Unreachable, match=r"no prompt came within 0\.7 s"):
-                await made.command("cat", deadline=0.7)
+            asking = asyncio.create_task(made.command("cat", deadline=30))
+            await reached(lambda: b"cat\r\n" in made._wire.heard(0, 100)[1])
+            leap(30)
+            with pytest.raises(Unreachable, match="no prompt came within 30 s"):
+                await asking
             with pytest.raises(Unreachable, match="stands"):
                 await made.command("id", deadline=0.7)
         finally:
@@ -251,8 +260,11 @@ def test_a_line_that_is_not_complete_is_no_answer() -> None:
     async def scenario(address: str) -> None:
         made = await woken(address)
         try:
+            asking = asyncio.create_task(made.command("echo 'one", deadline=30))
+            await reached(lambda: made._wire.heard(0, 100)[1].endswith(b"> "))
+            leap(30)
             with pytest.raises(Unreachable, match="it stands at '>'"):
-                await made.command("echo 'one", deadline=1.5)
+                await asking
         finally:
             await made.close()
 

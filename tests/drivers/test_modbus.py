@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 UNIT = 200
+ANSWERED, SILENT = 10.0, 0.3
+"""Wall seconds to wait where an answer comes, and where some are missing or spoilt."""
 
 
 def connection(address: str, **options: Option) -> Connection:
@@ -40,9 +42,9 @@ def ask(address: str, question: Callable[[ModbusLink], Awaitable[T]], **options:
     return asyncio.run(run())
 
 
-def ask_bus(line: Line, question: Callable[[ModbusLink], Awaitable[T]]) -> T:
+def ask_bus(line: Line, question: Callable[[ModbusLink], Awaitable[T]], timeout: float = SILENT) -> T:
     line.units.setdefault(UNIT, {register: register for register in range(500)})
-    return ask(line.address(), question, timeout=0.3)
+    return ask(line.address(), question, timeout=timeout)
 
 
 def test_registers_are_read_over_a_bus(line: Line) -> None:
@@ -50,7 +52,7 @@ def test_registers_are_read_over_a_bus(line: Line) -> None:
         assert await link.read(UNIT, 79, 4) == (79, 80, 81, 82)
         assert link.counters(UNIT) == Counters(ok=1)
 
-    ask_bus(line, question)
+    ask_bus(line, question, ANSWERED)
 
 
 @pytest.mark.parametrize("fate", ["drop", "late", "crc", "garbage", "cut", "other-unit"])
@@ -136,7 +138,7 @@ def test_a_regular_refusal_is_not_asked_again(line: Line) -> None:
         with pytest.raises(Unsupported):
             await link.read(UNIT, 9000, 1)
 
-    ask_bus(line, question)
+    ask_bus(line, question, ANSWERED)
     assert len(line.asked) == 1
 
 
@@ -184,7 +186,7 @@ async def _served(question: Callable[[ModbusLink], Awaitable[T]], **options: Opt
     server = ModbusTcpServer(device, address=("127.0.0.1", 0))
     await server.serve_forever(background=True)
     port = cast(asyncio.Server, server.transport).sockets[0].getsockname()[1]
-    link = connect_modbus(connection(f"modbus+tcp://127.0.0.1:{port}", **options))
+    link = connect_modbus(connection(f"modbus+tcp://127.0.0.1:{port}", **{"timeout": ANSWERED, **options}))
     try:
         return await question(link)
     finally:
@@ -204,7 +206,9 @@ def test_registers_are_read_over_tcp() -> None:
     asyncio.run(_served(question))
 
 
-async def _raw(answer: Callable[[bytes, int], bytes | None], question: Callable[[ModbusLink], Awaitable[T]]) -> T:
+async def _raw(
+    answer: Callable[[bytes, int], bytes | None], question: Callable[[ModbusLink], Awaitable[T]], timeout: float = 0.2
+) -> T:
     asked = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -224,7 +228,7 @@ async def _raw(answer: Callable[[bytes, int], bytes | None], question: Callable[
     serving: list[asyncio.Task[None] | None] = []
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    link = connect_modbus(connection(f"modbus+tcp://127.0.0.1:{port}", timeout=0.2))
+    link = connect_modbus(connection(f"modbus+tcp://127.0.0.1:{port}", timeout=timeout))
     try:
         return await question(link)
     finally:
@@ -263,7 +267,7 @@ def test_a_connection_lost_once_is_made_again() -> None:
     async def question(link: ModbusLink) -> None:
         assert await link.read(12, 0, 2) == (5, 6)
 
-    asyncio.run(_raw(lambda request, asked: None if asked == 1 else frame(request, [5, 6]), question))
+    asyncio.run(_raw(lambda request, asked: None if asked == 1 else frame(request, [5, 6]), question, ANSWERED))
 
 
 def test_nobody_listening_is_unreachable() -> None:

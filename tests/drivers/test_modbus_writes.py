@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 UNIT = 200
 NAMES = {0x00: "Bench Cooling", 0x01: "RPU-100", 0x02: "0311"}
+ANSWERED = 10.0
+"""Wall seconds to wait where every answer comes."""
 Question = Callable[[ModbusLink], Awaitable[None]]
 
 
@@ -43,9 +46,9 @@ def ask(address: str, question: Question, **options: Option) -> None:
     asyncio.run(run())
 
 
-def on_bus(line: Line, question: Question) -> None:
+def on_bus(line: Line, question: Question, timeout: float = 0.25) -> None:
     line.units.setdefault(UNIT, {register: register for register in range(500)})
-    ask(line.address(), question, timeout=0.25)
+    ask(line.address(), question, timeout=timeout)
 
 
 def on_server(question: Question, scheme: str = "modbus+tcp", framer: FramerType = FramerType.SOCKET) -> None:
@@ -57,7 +60,7 @@ def on_server(question: Question, scheme: str = "modbus+tcp", framer: FramerType
         server = ModbusTcpServer(device, address=("127.0.0.1", 0), framer=framer, identity=named)
         await server.serve_forever(background=True)
         port = cast("asyncio.Server", server.transport).sockets[0].getsockname()[1]
-        link = connect_modbus(connection(f"{scheme}://127.0.0.1:{port}", timeout=1.0))
+        link = connect_modbus(connection(f"{scheme}://127.0.0.1:{port}", timeout=ANSWERED))
         try:
             await question(link)
         finally:
@@ -95,7 +98,7 @@ def test_registers_are_written_over_a_bus_by_functions_6_and_16(line: Line) -> N
         with pytest.raises(Unsupported, match="illegal data address"):
             await link.write(UNIT, 9000, [1])
 
-    on_bus(line, question)
+    on_bus(line, question, ANSWERED)
     assert line.written == [(UNIT, 10, [1]), (UNIT, 11, [2, 3])]
 
 
@@ -105,7 +108,7 @@ def test_a_unit_without_identification_says_so_and_goes_on(line: Line) -> None:
             await link.identification(UNIT)
         assert await link.read(UNIT, 5, 1) == (5,)
 
-    on_bus(line, question)
+    on_bus(line, question, ANSWERED)
 
 
 @pytest.mark.parametrize(("fate", "kind"), [("drop", Unreachable), ("crc", Misbehaved), ("garbage", Misbehaved)])
@@ -149,9 +152,20 @@ def test_what_is_left_on_the_bus_is_never_the_next_answer(line: Line, fate: str)
     on_bus(line, question)
 
 
+class Later:
+    """The module `time`, some seconds ahead."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.sleep = time.sleep
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._seconds
+
+
 def test_a_unit_silent_ten_times_is_dormant_and_wakes_again(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(modbus_bus, "_DORMANT_AFTER", 3)
-    monkeypatch.setattr(modbus_bus, "_ASK_AGAIN", 0.4)
+    monkeypatch.setattr(modbus_bus, "_ASK_AGAIN", 600.0)
 
     async def question(link: ModbusLink) -> None:
         for _ in range(3):
@@ -165,7 +179,7 @@ def test_a_unit_silent_ten_times_is_dormant_and_wakes_again(line: Line, monkeypa
         assert len(line.asked) == asked
         assert await link.read(UNIT, 0, 1) == (0,)
         line.units[201] = dict.fromkeys(range(10), 9)
-        await asyncio.sleep(0.5)
+        monkeypatch.setattr(modbus_bus, "time", Later(600.0))
         assert await link.read(201, 0, 1) == (9,)
 
     on_bus(line, question)

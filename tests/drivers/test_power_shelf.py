@@ -45,19 +45,23 @@ def supply(number: int, *, fed: bool = True) -> dict[int, int]:
     return registers
 
 
-def connection(address: str, units: Option = "200,201,202") -> Connection:
+SILENT = 0.25
+"""Wall seconds to wait where some answer does not come."""
+
+
+def connection(address: str, units: Option = "200,201,202", timeout: float = 10.0) -> Connection:
     return Connection(
         "shelf-1",
         address,
         profile="orv3-psu",
-        options={"units": units, "timeout": 0.25},
+        options={"units": units, "timeout": timeout},
         now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 
-def use(line: Line, question: Callable[[PowerShelf], Awaitable[T]]) -> T:
+def use(line: Line, question: Callable[[PowerShelf], Awaitable[T]], timeout: float = 10.0) -> T:
     async def run() -> T:
-        shelf = connect(connection(line.address()))
+        shelf = connect(connection(line.address(), timeout=timeout))
         assert isinstance(shelf, PowerShelf)
         try:
             await shelf.open()
@@ -133,7 +137,7 @@ def test_a_silent_supply_is_reported_and_spoils_the_sum(shelf: Line) -> None:
         assert (part.present, part.healthy, part.serial) == (False, False, "")
         assert "psu-2" not in [each.component for each in await driver.firmware()]
 
-    use(shelf, question)
+    use(shelf, question, SILENT)
 
 
 def test_a_supply_without_input_says_so_and_does_not_pull_down_the_bus(shelf: Line) -> None:
@@ -207,7 +211,7 @@ def test_all_silent_is_unreachable_and_garbage_is_not_silence(shelf: Line) -> No
         with pytest.raises(Misbehaved, match="checksum"):
             await driver.input_power()
 
-    use(shelf, question)
+    use(shelf, question, SILENT)
 
 
 def test_the_maker_of_a_supply_is_what_function_43_says(shelf: Line) -> None:
@@ -229,7 +233,7 @@ def test_exchanges_are_counted_by_supply(shelf: Line) -> None:
         assert (first.unit, silent.unit) == ("psu-1", "psu-2")
         assert (first.silent, first.checksum, silent.silent > 0, silent.dormant) == (0, 0, True, False)
 
-    use(shelf, question)
+    use(shelf, question, SILENT)
 
 
 def test_the_address_decides_the_way_in() -> None:

@@ -180,7 +180,7 @@ def test_an_agent_that_nobody_knows_is_not_recognised_and_said_so(agents: Agents
         "1.3.6.1.2.1.1.7.0": ["integer", "72"],
     }
     with relayed(agents.start(table, roots=("1.3.6.1.2.1.1",))) as relay:
-        found = found_at(relay.address, {"community": "public"}, version=2)
+        found = found_at(relay.address, {"community": "public"}, version=2, timeout=10)
     assert (found.driver, len(found.problems)) == ("", 1)
     assert "no driver and profile of Rackproof fit" in found.problems[0]
     assert {purpose(message) for message in relay.asked} <= SAFE
@@ -189,7 +189,7 @@ def test_an_agent_that_nobody_knows_is_not_recognised_and_said_so(agents: Agents
 def test_a_wrong_key_is_sent_once(agents: Agents) -> None:
     with relayed(agents.start()) as relay:
         wrong = {"auth": "not-the-right-key", "privacy": "private-key"}
-        found = found_at(relay.address, wrong, "bench", timeout=0.5)
+        found = found_at(relay.address, wrong, "bench", timeout=10)
     assert (found.driver, len(found.problems)) == ("", 1)
     assert sum(map(is_authenticated, relay.asked)) == 1
     assert "not-the-right-key" not in found.problems[0]
@@ -236,7 +236,7 @@ def test_a_unit_on_a_bus_by_its_registers_and_its_number(
 ) -> None:
     line.units[number] = registers
     name = "unit" if driver == "cdu" else "units"
-    connection = Connection("it", line.address(), options={name: number, "timeout": 0.3}, now=lambda: datetime.now(UTC))
+    connection = Connection("it", line.address(), options={name: number, "timeout": 10}, now=lambda: datetime.now(UTC))
 
     async def ask() -> Sequence[Candidate]:
         return await candidates(connection)()

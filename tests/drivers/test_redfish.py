@@ -19,6 +19,7 @@ from tests.drivers.redfish_peer import (
     Certificate,
     always,
     connection,
+    impatient,
     logged_in,
     reply,
     serving,
@@ -105,10 +106,10 @@ def test_a_renewal_cut_short_is_made_up_for_later(shown: Certificate) -> None:
                     await asyncio.Event().wait()
                 return await service._answer(call)
 
-            async with logged_in(service, timeout=0.3) as wire:
+            async with logged_in(service) as wire:
                 service.tokens.clear()
                 service.whatever = mute
-                with pytest.raises(Unreachable, match="no answer"):
+                with impatient(wire, 0.3), pytest.raises(Unreachable, match="no answer"):
                     await wire.get("/redfish/v1/Systems")
                 service.whatever = None
                 assert await wire.get("/redfish/v1/Systems") == {"Id": "x"}
@@ -123,7 +124,7 @@ def test_a_write_is_sent_once_whatever_happens(shown: Certificate) -> None:
     async def scenario() -> None:
         async with serving(shown) as service:
             target = "/redfish/v1/Systems/A/Actions/ComputerSystem.Reset"
-            async with logged_in(service, timeout=0.3) as wire:
+            async with logged_in(service) as wire:
                 service.answers[target] = always(reply({"error": {"message": "busy"}}, 503))
                 with pytest.raises(Unreachable, match="busy"):
                     await wire.send("POST", target, {"ResetType": "On"})

@@ -18,7 +18,10 @@ THREE = "for value in (5.0, {}, 6.0):\n    measure('thermal.flow', value, 'rack'
 ONE = "measure('thermal.flow', {}, 'rack')"
 MEAN = """
 from harness.telemetry.statistics import mean
-await rack.wait_seconds(4, "sampling")
+for _ in range(1200):
+    if len(rack.window.history("cdu-1", "coolant.flow")) >= 8:
+        break
+    await rack.wait_seconds(1, "sampling")
 measure("thermal.flow", mean(rack.window.history("cdu-1", "coolant.flow")), "cdu-1")
 """
 ASKED = "measure('thermal.flow', await cdu.ask(CoolantLoop).coolant(), cdu.slot)"

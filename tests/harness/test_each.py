@@ -41,7 +41,7 @@ def test_they_run_side_by_side() -> None:
         together = asyncio.Barrier(3)
 
         async def work(_: str) -> None:
-            await asyncio.wait_for(together.wait(), 5)
+            await asyncio.wait_for(together.wait(), 60)
 
         await each("abc", work)
 

@@ -67,6 +67,22 @@ def test_a_clock_that_creeps_never_jumps(tmp_path: Path, wall: Wall) -> None:
     assert len(read_journal(tmp_path / "j").entries) == 10
 
 
+def test_a_process_that_is_held_up_between_its_clocks_has_seen_no_jump(tmp_path: Path, wall: Wall) -> None:
+    held = iter((0.0, 3.0, 0.2, 0.0))
+
+    def slow() -> datetime:
+        seen = wall()
+        wall.mono += next(held)
+        return seen
+
+    writer = JournalWriter(tmp_path / "j", Clock.real(), wall=slow)
+    writer.append(e.Noted("before"))
+    writer.append(e.Noted("after"))
+    writer.close()
+    assert [entry.event for entry in read_journal(tmp_path / "j").entries] == [e.Noted("before"), e.Noted("after")]
+    assert next(held, None) is None
+
+
 def test_a_jump_is_told_to_the_millisecond(tmp_path: Path, wall: Wall) -> None:
     writer = JournalWriter(tmp_path / "j", Clock.real(), wall=wall)
     writer.append(e.Noted("x"))

@@ -73,7 +73,7 @@ def run(meter: Meter, enough: int, *, opened: bool = True) -> tuple[Told, Device
         sampler = DeviceSampler(meter.device, meter, 0.001, Clock.real(), watch, opened)
         task = asyncio.create_task(sampler.run())
         waiting = asyncio.create_task(told.done.wait())
-        await asyncio.wait([task, waiting], timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, waiting], timeout=60, return_when=asyncio.FIRST_COMPLETED)
         for each in (task, waiting):
             each.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)

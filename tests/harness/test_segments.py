@@ -372,14 +372,14 @@ def test_sweeps_go_on_while_a_segment_is_sealed(tmp_path: Path) -> None:
 
     def announce(event: SegmentSealed | TelemetryLost) -> None:
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         sealed.append(sealed_one(event))
 
     writer = SegmentWriter(tmp_path, announce)
     writer.write(sweeps(1)[0], T0)
     sealing = threading.Thread(target=writer.seal)
     sealing.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     writer.write(sweeps(1, first=1)[0], at(1))
     go_on.set()
     sealing.join()

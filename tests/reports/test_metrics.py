@@ -23,7 +23,7 @@ from reports.metrics import Exporter, open_exporter
 
 
 def scrape(exporter: Exporter) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics", timeout=60) as answer:
         return str(answer.read().decode())
 
 

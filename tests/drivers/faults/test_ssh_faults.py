@@ -28,6 +28,7 @@ from tests.drivers.ssh_peer import (
     Host,
     Process,
     connection,
+    impatient,
     logged_in,
     saying,
     serving,
@@ -39,8 +40,9 @@ NOT_APPLICABLE = {
     " is garbage",
 }
 DEADLINE = 1.0
-SLACK = 4.0
-"""Wall seconds that the guard grants on top; a call that needs them has hung."""
+"""Wall seconds that our wire waits for what never comes."""
+GUARD = 60.0
+"""Wall seconds after which a call has hung, however busy the machine."""
 Break = Callable[[Host], AbstractAsyncContextManager[None]]
 
 
@@ -96,12 +98,14 @@ async def exchanged(host: Host, **other: Any) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def dozing(host: Host) -> AsyncIterator[None]:
-    """A login that takes longer than the deadline."""
+    """A login that takes longer than the deadline, however late its end is noticed."""
     await host.stop()
     await host.start()
-    host.patience = DEADLINE + 0.5
+    host.patience = 600
     yield
     host.patience = 0
+    await host.stop()
+    await host.start()
 
 
 @asynccontextmanager
@@ -130,15 +134,23 @@ async def reboot(process: Process) -> None:
 
 
 async def scramble(process: Process) -> None:
-    """Octets that no cipher made, in the middle of a connection."""
+    """Octets that no cipher made, in mid-connection; now and then they look like the start of a long packet."""
     process.channel.get_connection()._transport.write(b"\x00" * 4096)
     await silent(process)
 
 
-async def late(process: Process) -> None:
-    await asyncio.sleep(DEADLINE + 0.2)
-    process.stdout.write(b"late")
-    process.exit(0)
+@asynccontextmanager
+async def late(host: Host) -> AsyncIterator[None]:
+    """The answer comes once our side has given up, and has asked for the command to be killed."""
+
+    async def answer(process: Process) -> None:
+        await host.until(lambda: bool(host.signals))
+        with contextlib.suppress(OSError):
+            process.stdout.write(b"late")
+            process.exit(0)
+
+    async with answering(answer)(host):
+        yield
 
 
 @asynccontextmanager
@@ -159,27 +171,33 @@ class Fault:
     error: type[DeviceError] | None
     seen: str = ""
     reopened: bool = False
+    silent: bool = False
+    """Whether nothing but our deadline ends the call."""
 
 
 FAULTS = [
     Fault("refused-connection", "open", off, Unreachable, "no connection to .*: Connection refused"),
     Fault("refused-connection", "run", off, Unreachable, "no connection"),
-    Fault("silence", "open", faking(b""), Unreachable, "no SSH session|no answer"),
-    Fault("silence", "run", answering(silent), Unreachable, "did not end within its deadline"),
-    Fault("silence", "run", mute_to_exec, Unreachable, "did not end within its deadline"),
-    Fault("slow", "open", dozing, Unreachable, r"no answer from .* within 1 s|broke the login off"),
-    Fault("slow", "run", answering(trickle), Unreachable, "did not end within its deadline"),
-    Fault("half-an-answer", "open", faking(b"SSH-2.0-Half\r\n", hang_up=True), Unreachable, "no SSH session"),
-    Fault("half-an-answer", "open", faking(b"SSH-2.0-Half\r\n"), Unreachable, "no answer|no SSH session"),
+    Fault("silence", "open", faking(b""), Unreachable, "no SSH session|no answer", silent=True),
+    Fault("silence", "run", answering(silent), Unreachable, "did not end within its deadline", silent=True),
+    Fault("silence", "run", mute_to_exec, Unreachable, "did not end within its deadline", silent=True),
+    Fault("slow", "open", dozing, Unreachable, r"no answer from .* within 1 s|broke the login off", silent=True),
+    Fault("slow", "run", answering(trickle), Unreachable, "did not end within its deadline", silent=True),
+    Fault(
+        "half-an-answer", "open", faking(b"SSH-2.0-Half\r\n", hang_up=True), Unreachable, "no SSH session", silent=True
+    ),
+    Fault("half-an-answer", "open", faking(b"SSH-2.0-Half\r\n"), Unreachable, "no answer|no SSH session", silent=True),
     Fault("half-an-answer", "run", answering(half), Unreachable, "broke off"),
-    Fault("garbage", "open", faking(b"\x00\xff\x7f" * 200 + b"\r\n"), Unreachable, "no SSH session|no answer"),
-    Fault("garbage", "open", faking(b"SSH-2.0-x\r\n" + b"\xff" * 999), Unreachable, "no SSH session"),
-    Fault("garbage", "run", answering(scramble), Unreachable, "broke off"),
+    Fault(
+        "garbage", "open", faking(b"\x00\xff\x7f" * 200 + b"\r\n"), Unreachable, "no SSH session|no answer", silent=True
+    ),
+    Fault("garbage", "open", faking(b"SSH-2.0-x\r\n" + b"\xff" * 999), Unreachable, "no SSH session", silent=True),
+    Fault("garbage", "run", answering(scramble), Unreachable, "broke off|did not end within its deadline", silent=True),
     Fault("wrong-secret", "open", partial(exchanged, password="changed"), Refused, "refuses 'root'", reopened=True),
     Fault("wrong-secret", "run", partial(exchanged, password="changed"), Refused, "refuses 'root'", reopened=True),
     Fault("expired-session", "run", idled_out, None),
     Fault("reboot-in-mid-call", "run", answering(reboot), Unreachable, "broke off"),
-    Fault("late-reply", "run", answering(late), Unreachable, "did not end within its deadline"),
+    Fault("late-reply", "run", late, Unreachable, "did not end within its deadline", silent=True),
     Fault("unit-swapped", "run", partial(exchanged, key=OTHER), Misbehaved, "not the pinned one"),
     Fault("certificate-changed", "open", partial(exchanged, key=OTHER), Misbehaved, "not the pinned one"),
 ]
@@ -195,17 +213,20 @@ async def call(wire: SshWire, kind: str) -> object:
 def test_a_fault_ends_in_time_and_in_its_error_and_the_next_call_works(fault: Fault) -> None:
     async def scenario() -> None:
         async with serving(saying(b"well")) as host:
-            wire = SshWire(SshTarget.of(connection(host.port, timeout=DEADLINE)))
+            wire = SshWire(SshTarget.of(connection(host.port)))
             try:
                 if fault.kind == "run":
                     await wire.open()
                 async with fault.broken(host):
                     before = len(host.passwords)
                     if fault.error is None:
-                        await asyncio.wait_for(call(wire, fault.kind), DEADLINE + SLACK)
+                        await asyncio.wait_for(call(wire, fault.kind), GUARD)
                     else:
-                        with pytest.raises(fault.error, match=fault.seen) as caught:
-                            await asyncio.wait_for(call(wire, fault.kind), DEADLINE + SLACK)
+                        with (
+                            impatient(wire, DEADLINE) if fault.silent else contextlib.nullcontext(),
+                            pytest.raises(fault.error, match=fault.seen) as caught,
+                        ):
+                            await asyncio.wait_for(call(wire, fault.kind), GUARD)
                         told = caught.value
                         assert type(told) is fault.error
                         assert (told.device, bool(told.attempted), bool(told.advice)) == (DEVICE, True, True)
@@ -215,14 +236,14 @@ def test_a_fault_ends_in_time_and_in_its_error_and_the_next_call_works(fault: Fa
                 if fault.reopened:
                     await wire.close()
                 await wire.open()
-                assert (await wire.run("ask", deadline=10)).out == "well"
+                assert (await wire.run("ask")).out == "well"
             finally:
                 await wire.close()
 
     asyncio.run(scenario())
     for each in threading.enumerate():
         if each.name.startswith("Thread-"):
-            each.join(5)
+            each.join(GUARD)
             assert not each.is_alive(), f"{each} is left over"
 
 
@@ -231,16 +252,16 @@ def test_a_login_that_dies_is_no_wrong_password() -> None:
 
     async def scenario() -> None:
         async with serving(saying(b"well")) as host:
-            host.patience = 30
+            host.patience = 600
 
             async def die() -> None:
                 await host.until(lambda: bool(host.passwords))
                 await host.stop()
 
             dying = asyncio.create_task(die())
-            wire = SshWire(SshTarget.of(connection(host.port, timeout=5)))
+            wire = SshWire(SshTarget.of(connection(host.port)))
             with pytest.raises(Unreachable):
-                await asyncio.wait_for(wire.open(), 5 + SLACK)
+                await asyncio.wait_for(wire.open(), GUARD)
             await dying
             host.patience = 0
             await host.start()
@@ -264,7 +285,7 @@ def test_output_without_end_is_refused_in_bounded_memory(monkeypatch: pytest.Mon
 
         async with serving(flood) as host, logged_in(host) as wire:
             with pytest.raises(Misbehaved, match="more than 1048576 octets"):
-                await asyncio.wait_for(wire.run("yes"), 10 + SLACK)
+                await asyncio.wait_for(wire.run("yes"), GUARD)
             host.answer = saying(b"well")
             assert (await wire.run("ask")).out == "well"
 
@@ -276,8 +297,8 @@ def test_closing_ends_what_is_under_way() -> None:
         async with serving(silent) as host, logged_in(host) as wire:
             running = [asyncio.create_task(wire.run("sleep")) for _ in range(6)]
             await host.until(lambda: len(host.commands) == 4)
-            await asyncio.wait_for(wire.close(), ssh.FAREWELL + SLACK)
-            ended = await asyncio.wait_for(asyncio.gather(*running, return_exceptions=True), 10 + SLACK)
+            await asyncio.wait_for(wire.close(), ssh.FAREWELL + GUARD)
+            ended = await asyncio.wait_for(asyncio.gather(*running, return_exceptions=True), GUARD)
             assert all(isinstance(each, Unreachable) for each in ended)
             assert len(host.connections) == 1, "it connected anew after it was closed"
 

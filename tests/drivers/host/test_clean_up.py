@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from drivers.host.node import Host
 from drivers.host.script import NAME
@@ -104,8 +105,8 @@ def test_a_load_whose_record_somebody_removed_is_stopped_all_the_same(machine: M
 
     async def scenario(host: Host) -> None:
         await host.start(burn())
-        shutil.rmtree(machine.jobs.parent)
         assert machine.processes()
+        shutil.rmtree(machine.jobs.parent)
         await host.stop_all()
         assert machine.processes() == []
         assert await host.clean_up() == ()
@@ -120,34 +121,27 @@ def test_a_process_that_cannot_be_killed_is_named(machine: Machine) -> None:
 
     async def scenario(host: Host) -> None:
         await host.start(burn())
-        keeper = asyncio.create_task(keep({**os.environ, "RACKPROOF_JOB": f"{machine.jobs}/burn/"}))
-        try:
+        with keepers(f"{machine.jobs}/burn/"):
             left = await host.clean_up()
             assert left
             assert all("sleep 601" in line and line.startswith("process ") for line in left)
             assert (machine.jobs / "burn").exists()
-        finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
         assert await host.clean_up() == ()
 
     run(machine, scenario)
 
 
-async def keep(environment: dict[str, str]) -> None:
-    """Have two processes with this environment, whoever kills them."""
-
-    async def one() -> None:
-        while True:
-            process = await asyncio.create_subprocess_exec("sleep", "601", env=environment)
-            try:
-                await process.wait()
-            except asyncio.CancelledError:
-                process.kill()
-                await process.wait()
-                raise
-
-    await asyncio.gather(one(), one())
+@contextmanager
+def keepers(job: str) -> Iterator[None]:
+    """Several shells that each have a process of this job, whoever kills it; none of them is one itself."""
+    script = 'while :; do RACKPROOF_JOB="$1" sleep 601; done'
+    shells = [subprocess.Popen(["/bin/sh", "-c", script, "keeper", job]) for _ in range(4)]
+    try:
+        yield
+    finally:
+        for each in shells:
+            each.kill()
+            each.wait()
 
 
 def test_the_file_of_a_disk_load_goes_however_it_ends(machine: Machine) -> None:

@@ -208,6 +208,7 @@ def test_a_station_that_dies_leaves_nothing_running(machine: RealHost) -> None:
         await host.start(load)
 
         async def works() -> bool:
+            await host.renew()
             return file.exists()
 
         await until(works)
@@ -224,7 +225,7 @@ def test_a_station_that_dies_leaves_nothing_running(machine: RealHost) -> None:
         assert "lease" in job.text
         assert not file.exists()
 
-    machine.run(scenario, lease=1)
+    machine.run(scenario, lease=5)
 
 
 def test_a_stressor_dies_with_its_parent(machine: RealHost) -> None:

@@ -35,7 +35,7 @@ def loads(host: RealHost) -> dict[str, Load]:
         Load("vm", "memory", "stress-ng", 2, 60, size=32),
         Load("copies", "memory", "stressapptest", 2, 60, size=32),
         Load("patterns", "memory", "memtester", 2, 60, size=1),
-        Load("disk", "disk", "fio", 2, 60, directory=str(data), size=4),
+        Load("disk", "disk", "fio", 5, 60, directory=str(data), size=4),
         Load("server", "network", "iperf3", 2, 60, interface="nic-0"),
         Load("client", "network", "iperf3", 2, 60, interface="nic-1", peer=server),
     )
@@ -147,7 +147,8 @@ def test_a_login_without_a_terminal_still_finds_the_tools_of_the_administrator(m
 
 
 def test_a_second_station_finds_a_load_that_runs_and_cleans_up_behind_both(machine: RealHost) -> None:
-    found("stress-ng")
+    tool, go = found("stress-ng"), machine.folder / "go"
+    machine.wrap("stress-ng", f'while [ ! -e {go} ]; do sleep 0.1; done; exec {tool} "$@"')
     (machine.home / "mine").write_text("of the account's owner")
     before = sorted(each.relative_to(machine.home) for each in machine.home.rglob("*"))
 
@@ -160,6 +161,7 @@ def test_a_second_station_finds_a_load_that_runs_and_cleans_up_behind_both(machi
             await again.open()
             assert (await again.job("cpu")).state is JobState.RUNNING
             assert (await again.start_once(load)).state is JobState.RUNNING
+            go.touch()
             job = await ended(again, "cpu")
             assert (job.state, job.exit_code, job.outcomes[0].errors) == (JobState.DONE, 0, 0)
             assert "dispatching hogs" in (await again.output("cpu", 0)).octets.decode()

@@ -10,7 +10,7 @@ import pytest
 from drivers.host.node import Host
 from harness.capabilities import JobState
 from harness.errors import Refused, Unreachable
-from tests.drivers.host_machine import ENDLESS_BURN, GOOD_BURN, Machine, burn, ended, run, until
+from tests.drivers.host_machine import ENDLESS_BURN, GOOD_BURN, Machine, burn, ended, run, until, until_started
 
 
 def counted(machine: Machine, script: str) -> Path:
@@ -31,6 +31,7 @@ def test_a_new_station_finds_what_the_old_one_started(machine: Machine) -> None:
             await again.open()
             for job in (await again.job("burn"), await again.start_once(burn()), await again.start(burn())):
                 assert job.state is JobState.RUNNING
+            await until_started(starts)
             assert starts.read_text() == "x\n"
             assert [job.name for job in await again.stop_all()] == ["burn"]
         finally:
@@ -65,9 +66,11 @@ def test_once_is_once_whatever_became_of_it(machine: Machine) -> None:
 
     async def scenario(host: Host) -> None:
         await host.start_once(burn("stopped"))
+        await until_started(starts)
         await host.stop("stopped")
         assert (await host.start_once(burn("stopped"))).state is JobState.STOPPED
         await asyncio.gather(*(host.start_once(burn("many")) for _ in range(4)))
+        await until_started(starts, 2)
         assert starts.read_text() == "x\nx\n"
 
     run(machine, scenario)
@@ -83,6 +86,7 @@ def test_a_start_that_was_cut_off_before_it_began_is_made_good(machine: Machine)
         (machine.jobs / ".starting").mkdir()
         (machine.jobs / ".starting" / "pid").write_text("4194305")  # beyond the largest there is
         assert (await host.start_once(burn())).state is JobState.RUNNING
+        await until_started(starts, 2)
         assert starts.read_text() == "x\nx\n"
 
     run(machine, scenario)
@@ -156,4 +160,4 @@ def test_a_link_that_is_down_for_long(machine: Machine) -> None:
         assert (await host.start(burn())).state is JobState.RUNNING
         assert starts.read_text() == "x\n"
 
-    run(machine, scenario, lease=600, timeout=2)
+    run(machine, scenario, lease=600)

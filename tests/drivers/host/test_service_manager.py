@@ -21,7 +21,7 @@ import pytest
 
 from drivers.host.node import Host
 from harness.capabilities import JobState
-from tests.drivers.host_machine import ENDLESS_BURN, GOOD_BURN, Machine, burn, ended, run, until
+from tests.drivers.host_machine import ENDLESS_BURN, GOOD_BURN, Machine, burn, ended, run, until, until_started
 
 STAND_IN = Path(__file__).with_name("service_manager.py")
 HARD = "setsid env -i /bin/sh -c 'trap \"\" TERM; while :; do /bin/sleep 0.1; done # MARK' &\n"
@@ -148,6 +148,7 @@ def test_one_unit_whoever_starts_it(managed: Machine) -> None:
         finally:
             await again.close()
         await host.open()
+        await until_started(managed.home / "starts")
         assert (managed.home / "starts").read_text() == "x\n"
 
     run(managed, scenario)
@@ -236,6 +237,7 @@ def test_a_service_manager_that_refuses_too_late_starts_nothing_twice(booted: Ma
 
     async def scenario(host: Host) -> None:
         assert (await host.start(burn())).state is JobState.RUNNING
+        await until_started(booted.home / "starts")
         assert (await host.stop("burn")).state is JobState.STOPPED
         assert (booted.home / "starts").read_text() == "x\n"
 

@@ -140,18 +140,21 @@ def test_stress_ng_that_does_nothing_and_calls_it_success(start: Start, tmp_path
 @pytest.fixture
 def server() -> Iterator[str]:
     """The port of an iperf3 server that serves one client."""
-    path = found("iperf3")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [path, "-s", "-1", "-B", "127.0.0.1", "-p", port, "--forceflush"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "listening" in line:
-                break
-        yield port
-        process.kill()
+    path, said = found("iperf3"), ""
+    for _ in range(5):  # somebody else may be faster at a port
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        command = [path, "-s", "-1", "-B", "127.0.0.1", "-p", port, "--forceflush"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said += line
+                if "listening" in line:
+                    yield port
+                    process.kill()
+                    return
+    pytest.fail(f"iperf3 does not listen: {said}")
 
 
 @pytest.mark.parametrize(

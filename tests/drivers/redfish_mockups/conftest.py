@@ -187,7 +187,7 @@ def reach(shown: Certificate) -> Connect:
             f"https://127.0.0.1:{mockup.port}",
             user="admin",
             secrets={"password": Secret("secret", "battery")},
-            options={"fingerprint": shown.fingerprint, "timeout": 5.0, **options},
+            options={"fingerprint": shown.fingerprint, "timeout": 30.0, **options},
             now=lambda: now,
         )
 
@@ -291,7 +291,7 @@ def run(serve: Serve, reach: Connect) -> Run:
     ) -> None:
         async def all_of_it() -> None:
             async with serve(mockup):
-                driver = connect(reach(mockup, device, now, **{"change_timeout": 0.4, **options}))
+                driver = connect(reach(mockup, device, now, **{"change_timeout": 60.0, **options}))
                 try:
                     await driver.open()
                     await scenario(driver)

@@ -83,7 +83,7 @@ def test_power_that_does_not_read_back_is_misbehaviour_and_sent_once(tree: Mocku
             await tray.set_power(PowerState.ON)
         assert tree.writes() == [("POST", RESET)]
 
-    run(tree, scenario)
+    run(tree, scenario, change_timeout=0.4)
 
 
 def test_a_command_whose_answer_was_lost_counts_if_it_reads_back(tree: Mockup, run: Run) -> None:
@@ -165,7 +165,7 @@ def test_a_task_that_never_ends_ends_with_the_deadline(tree: Mockup, run: Run) -
         with pytest.raises(Unreachable, match="its task is still Running"):
             await tray.set_power(PowerState.ON)
 
-    run(tree, scenario)
+    run(tree, scenario, change_timeout=0.4)
 
 
 def test_the_boot_source_goes_to_the_settings_object_under_its_etag(tree: Mockup, run: Run) -> None:
@@ -215,4 +215,4 @@ def test_a_log_is_archived_cleared_and_read_back(tree: Mockup, run: Run) -> None
     async def ignore(_: web.Request, __: Json) -> web.StreamResponse:
         return web.Response(status=204)
 
-    run(tree, scenario)
+    run(tree, scenario, change_timeout=0.4)

@@ -19,6 +19,7 @@ from harness.controls import (
 )
 from harness.errors import Misbehaved, Refused, Unreachable, Unsupported
 from harness.quantities import Quality
+from tests.drivers.redfish_peer import impatient
 
 if TYPE_CHECKING:
     from tests.drivers.redfish_mockups.conftest import Connect, Mockup, Run, Serve
@@ -69,7 +70,7 @@ def test_a_wrong_secret_is_tried_exactly_once(tree: Mockup, serve: Serve, reach:
 def test_a_reboot_in_mid_call_loses_the_session_and_nothing_else(tree: Mockup, serve: Serve, reach: Connect) -> None:
     async def scenario() -> None:
         async with serve(tree):
-            tray = connect(reach(tree, "tray-01", NOW, timeout=1.0))
+            tray = connect(reach(tree, "tray-01", NOW))
             await tray.open()
         with pytest.raises(Unreachable):  # it is down
             await tray.sample()
@@ -87,7 +88,7 @@ def test_a_certificate_changed_in_between_gets_neither_token_nor_password(
 ) -> None:
     async def scenario() -> None:
         async with serve(tree):
-            tray = connect(reach(tree, "tray-01", NOW, timeout=1.0))
+            tray = connect(reach(tree, "tray-01", NOW))
             await tray.open()
         tree.requests.clear()
         async with serve_other(tree):
@@ -110,13 +111,13 @@ def test_a_slow_answer_is_not_taken_for_the_next_one(tree: Mockup, run: Run) -> 
 
     async def scenario(tray: ComputeTray) -> None:
         tree.hooks["GET", SYSTEM] = slow
-        with pytest.raises(Unreachable, match="no answer within"):
+        with impatient(tray._wire, 0.3), pytest.raises(Unreachable, match="no answer within"):
             await tray.power()
         del tree.hooks["GET", SYSTEM]
         released.set()
         assert await tray.power() is PowerState.OFF
 
-    run(tree, scenario, timeout=0.3)
+    run(tree, scenario)
 
 
 def test_members_already_expanded_are_taken_as_they_are(tree: Mockup, run: Run) -> None:

@@ -119,7 +119,7 @@ def test_events_come_by_the_stream(tree: Mockup, run: Run) -> None:
     async def scenario(tray: ComputeTray) -> None:
         received: list[DeviceEvent] = []
         with pytest.raises(Unreachable, match="ended the stream"):
-            await listen(tray, 5.0, received)
+            await listen(tray, 60.0, received)
         assert [(each.ident, each.severity, each.message) for each in received] == [
             ("7", Severity.CRITICAL, "leak"),
             ("", Severity.CRITICAL, "no MemberId, no EventType"),

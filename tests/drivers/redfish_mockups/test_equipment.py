@@ -248,4 +248,4 @@ def test_equipment_that_falls_silent_raises_and_is_read_again_once_it_is_well(
         tree.silent = False
         assert len(await pdu.outlets()) == 11
 
-    run(tree, scenario, connect=connect_pdu, device="pdu-a", timeout=1.0)
+    run(tree, scenario, connect=connect_pdu, device="pdu-a")

@@ -62,7 +62,7 @@ def test_trap_sse_line_of_64_kib(shown: Certificate) -> None:
             async with wire.stream("/sse") as stream:
                 with pytest.raises((ValueError, HttpProcessingError)):
                     await stream.readline()
-            found = stream_events(wire, "/sse", DEVICE, lambda: datetime.now(UTC), idle=5)
+            found = stream_events(wire, "/sse", DEVICE, lambda: datetime.now(UTC), idle=60)
             first = await anext(found)
             await found.aclose()  # type: ignore[attr-defined]
             assert len(first.message) == 700_000
@@ -113,19 +113,25 @@ def test_trap_aiohttp_takes_an_unasked_answer(shown: Certificate) -> None:
 
     async def scenario() -> None:
         async with serving(shown) as bmc:
+            asked: list[Call] = []
 
             async def twice(call: Call) -> bytes:
-                asyncio.get_running_loop().call_later(0.02, call.writer.write, reply({"Id": "first"}))
+                asked.append(call)
                 return reply({"Id": "first"})
+
+            async def say_again() -> None:
+                """The first was read as an answer of its own; what is sent is with our end a turn of the loop later."""
+                asked[-1].writer.write(reply({"Id": "first"}))
+                await asyncio.sleep(0.1)
 
             bmc.answers = {"/first": twice, "/second": always(reply({"Id": "second"}))}
             async with aio_library(bmc) as client:
                 await client.get("/first")
-                await asyncio.sleep(0.1)
+                await say_again()
                 assert (await client.get("/second")).dict == {"Id": "first"}, "aiohttp discards it now"
             async with logged_in(bmc) as wire:
                 await wire.get("/first")
-                await asyncio.sleep(0.1)
+                await say_again()
                 assert await wire.get("/second") == {"Id": "second"}
 
     run(scenario)
@@ -164,7 +170,7 @@ def test_trap_time_out_that_swallows_a_cancellation(shown: Certificate) -> None:
     """A time-out of the library's own at the instant of ours turns a cancellation into its error; it gets none."""
 
     async def scenario() -> None:
-        async with serving(shown) as bmc, logged_in(bmc, timeout=0.2) as wire:
+        async with serving(shown) as bmc, logged_in(bmc) as wire:
             asked = asyncio.Event()
 
             async def mute(call: Call) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +31,40 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-@pytest.fixture
-def wet() -> threading.Event:
-    """Set once there is water; a step is under way then."""
-    return threading.Event()
-
-
 def rack_of(bench: Bench, **interlocks: Any) -> RackDefinition:
     return bench.rack(FLOW, SLOTS, interlocks={"leak": LEAK} | interlocks)
 
 
-def run(bench: Bench, rack: RackDefinition, plan: str, leaks_after: int = 20) -> tuple[RunSummary, list[str]]:
-    """Run a plan on a rack that leaks after so many sweeps; the second is what the host was asked."""
+def under_way(bench: Bench) -> Path:
+    """A step leaves this file once it runs; then there is water, and not before."""
+    return bench.folder / "under-way"
+
+
+def step(bench: Bench, kind: str, body: str) -> str:
+    """A plan of one step that says that it is under way, and then does this."""
+    imports = "import ctypes, pathlib, subprocess, threading, time\n"
+    journals = f"pathlib.Path({str(bench.folder)!r}).glob('*/journal.jsonl')"
+    said = f"def said(word): return any(word in file.read_text() for file in {journals})\n"
+    patient = (
+        "def patient(word):\n    until = time.monotonic() + 60\n"
+        "    while not said(word) and time.monotonic() < until: time.sleep(0.05)\n\n\n"
+    )
+    began = f"pathlib.Path({str(under_way(bench))!r}).touch()"
+    return f'{imports}{said}{patient}{MARK}{kind} test_it(measure):\n    """It holds."""\n    {began}\n    {body}\n'
+
+
+def run(bench: Bench, rack: RackDefinition, plan: str, *, leaks: bool = True) -> tuple[RunSummary, list[str]]:
+    """Run a plan on a rack that leaks once a step is under way; the second is what the host was asked."""
     asked: list[str] = []
 
     def stop_all() -> list[Job]:
         asked.append("stop all")
         return [Job("burn", JobState.STOPPED, None, (), "")]
 
-    sweeps = bench.telemetry("cdu-1", Unit.COUNT, lambda number: {("leak.wet", ""): int(number > leaks_after)})
+    def wet(_: int) -> int:
+        return int(leaks and under_way(bench).exists())
+
+    sweeps = bench.telemetry("cdu-1", Unit.COUNT, lambda number: {("leak.wet", ""): wet(number)})
 
     async def forever(*_: object) -> None:
         await asyncio.sleep(0)
@@ -78,7 +92,7 @@ def check(bench: Bench, found: RunSummary, asked: list[str]) -> None:
 
 
 def test_a_plain_step_that_does_not_block_passes(bench: Bench) -> None:
-    found, _ = run(bench, rack_of(bench), PLAIN, leaks_after=10**9)
+    found, _ = run(bench, rack_of(bench), PLAIN, leaks=False)
     assert found.verdict is Verdict.PASS, found.reasons
 
 
@@ -87,19 +101,16 @@ def test_a_plain_step_that_does_not_block_passes(bench: Bench) -> None:
     [
         "time.sleep(3600)",
         "threading.Event().wait()",
-        "subprocess.run(['sleep', '5'])",
+        "subprocess.run(['sleep', '20'])",
         "while True: pass",
         "while True:\n        try: time.sleep(0.01)\n        except Exception: pass",
-        "ctypes.CDLL(None).sleep(5)",
+        "ctypes.CDLL(None).sleep(20)",
         "ctypes.PyDLL(None).usleep(300000), time.sleep(3600)",
     ],
     ids=["sleep", "lock", "child", "busy", "swallows", "c-call", "holds-the-interpreter"],
 )
 def test_a_plain_step_that_blocks(bench: Bench, body: str) -> None:
-    steps = (
-        f'import ctypes, subprocess, threading, time\n{MARK}def test_it(measure):\n    """It holds."""\n    {body}\n'
-    )
-    found, asked = run(bench, rack_of(bench), steps)
+    found, asked = run(bench, rack_of(bench), step(bench, "def", body))
     check(bench, found, asked)
 
 
@@ -107,23 +118,21 @@ def test_a_plain_step_that_blocks(bench: Bench, body: str) -> None:
     "body",
     [
         "await asyncio.sleep(3600)",
-        "while True:\n        try: await asyncio.sleep(0.01)\n        except asyncio.CancelledError:\n"
+        "tries = 0\n    while True:\n        try: await asyncio.sleep(0.01)\n        except asyncio.CancelledError:\n"
         "            tries = tries + 1\n            if tries > 5: raise",
-        "await asyncio.to_thread(time.sleep, 2)",
-        "await asyncio.shield(asyncio.ensure_future(asyncio.sleep(3)))",
+        "await asyncio.to_thread(patient, 'StepFinished')",
+        "await asyncio.shield(asyncio.ensure_future(asyncio.sleep(3600)))",
     ],
     ids=["waits", "swallows", "thread", "shield"],
 )
 def test_a_step_on_the_loop_that_does_not_end(bench: Bench, body: str) -> None:
-    steps = f'import time\n{MARK}async def test_it(measure):\n    """It holds."""\n    tries = 0\n    {body}\n'
-    found, asked = run(bench, rack_of(bench), steps)
+    found, asked = run(bench, rack_of(bench), step(bench, "async def", body))
     check(bench, found, asked)
 
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_a_step_that_would_end_the_process(bench: Bench, kind: str) -> None:
-    steps = f'{MARK}{kind} test_it(measure):\n    """It holds."""\n    raise SystemExit(0)\n'
-    found, asked = run(bench, rack_of(bench), steps, leaks_after=10**9)
+    found, asked = run(bench, rack_of(bench), step(bench, kind, "raise SystemExit(0)"), leaks=False)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "the plan broke: SystemExit" in found.reasons[0]
     assert (asked, found.complete) == (["stop all"], True)
@@ -131,17 +140,14 @@ def test_a_step_that_would_end_the_process(bench: Bench, kind: str) -> None:
 
 def test_a_task_of_a_step_that_would_end_the_process(bench: Bench) -> None:
     body = "async def end(): raise SystemExit(0)\n    asyncio.ensure_future(end())\n    await asyncio.sleep(3600)"
-    steps = f'{MARK}async def test_it(measure):\n    """It holds."""\n    {body}\n'
-    check(bench, *run(bench, rack_of(bench), steps))
+    check(bench, *run(bench, rack_of(bench), step(bench, "async def", body)))
 
 
 def test_a_step_that_blocks_the_loop_itself(bench: Bench) -> None:
     """No interlock turns meanwhile: that is a trip of its own, seen from outside of the loop."""
-    journals = f"pathlib.Path({str(bench.folder)!r}).glob('*/journal.jsonl')"
-    wait = f"while not any('Tripped' in file.read_text() for file in {journals}) and time.monotonic() < until"
-    body = f"until = time.monotonic() + 60\n    {wait}: time.sleep(0.05)"
-    steps = f'import pathlib, time\n{MARK}async def test_it(measure):\n    """It holds."""\n    {body}\n'
-    found, asked = run(bench, rack_of(bench, stall=STALL), steps, leaks_after=10**9)
+    # The trip is written down a moment before the step is cancelled: it is still there then.
+    steps = step(bench, "async def", "patient('Tripped')\n    await asyncio.sleep(3600)")
+    found, asked = run(bench, rack_of(bench, stall=STALL), steps, leaks=False)
     assert found.verdict is Verdict.ABORTED
     assert "interlock stall: station.loop.stall is 1.5 s" in found.reasons[0]
     assert asked

@@ -110,7 +110,8 @@ def rack_of(folder: Path, **make_safe: float) -> RackDefinition:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setattr(room, "DARK_HOST", 60.0)
     return Scene(rack_of(tmp_path))
 
 

@@ -21,7 +21,8 @@ from tests.harness.safety.scene import NOW, OWN, SAMPLER, STALL, Scene
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setattr(room, "DISK_TIME", 60.0)
     own = {"disk": OWN, "stall": STALL, "sampler": SAMPLER}
     return Scene(Bench(tmp_path).rack(FLOW, interlocks=own), run_dir=tmp_path)
 
@@ -82,7 +83,8 @@ def test_a_full_disk_trips(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(shutil, "disk_usage", usage)
     (tripped,) = looks(scene, {})
     assert (tripped.interlock, tripped.value, tripped.unit) == ("disk", 9.0, "octet")
-    assert asked == [scene.run_dir]
+    # A machine that is busy may have it look again.
+    assert set(asked) == {scene.run_dir}
 
 
 def test_a_disk_that_cannot_be_asked_gives_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

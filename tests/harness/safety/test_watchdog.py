@@ -33,7 +33,9 @@ SLOTS = {"tray-01": ["compute_tray", "host"], "tray-02": ["compute_tray", "host"
 
 def definition_of(folder: Path, hosts: list[dict[str, Any]], **options: Any) -> RackDefinition:
     """A rack of the hosts; their trays are nowhere, and nobody needs them."""
-    offline = Bench(folder).rack(FLOW, SLOTS)
+    # A login and a stop take a second, and more where the machine is busy.
+    patient = {"cool_below": 50, "cooling_time": 2, "action_time": PATIENCE}
+    offline = Bench(folder).rack(FLOW, SLOTS, make_safe=patient)
     ways = {
         f"tray-0{number}-host": Endpoint(
             driver="host",

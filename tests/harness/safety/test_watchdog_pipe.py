@@ -47,6 +47,7 @@ def rack(tmp_path: Path) -> RackDefinition:
 @pytest.fixture
 def start(tmp_path: Path, rack: RackDefinition, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts a watchdog whose process is a program of the test's own; none is left behind."""
+    monkeypatch.setattr(room, "ENDING_TIME", PATIENCE)
     processes: list[subprocess.Popen[bytes]] = []
     made: list[Watchdog] = []
     real = subprocess.Popen

@@ -34,6 +34,10 @@ FAULTS = (
     "refused", "silent", "slow", "half", "garbage", "wrong-secret", "expired-session", "reboot", "duplicate", "late",
     "swapped", "certificate",
 )  # fmt: skip
+PROMPT = ("refused", "expired-session", "duplicate")
+"""Faults in which everything is answered or turned away at once."""
+ANSWERED = 10.0
+"""Wall seconds to wait where every answer comes."""
 UNIT = 12
 SERIAL = (400, 4)
 TCP, RTU, RTU_OVER_TCP = "modbus+tcp", "modbus+rtu", "modbus+rtu+tcp"
@@ -179,7 +183,7 @@ def test_a_fault_ends_in_its_error_and_the_next_call_works(on_bench: OnBench, sc
         bench.unit.fate = ""
         await bench.works()
 
-    on_bench(scheme, scenario)
+    on_bench(scheme, scenario, **({"timeout": ANSWERED} if fault in PROMPT else {}))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -213,7 +217,7 @@ def test_a_unit_that_never_failed_is_looked_at_every_now_and_then(
         bench.unit.registers[403] = 1
         await bench.fails(Misbehaved, write=False)
 
-    on_bench(scheme, scenario)
+    on_bench(scheme, scenario, timeout=ANSWERED)
 
 
 @pytest.mark.parametrize("scheme", [TCP, RTU_OVER_TCP])
@@ -227,7 +231,7 @@ def test_a_new_connection_may_lead_to_another_unit(on_bench: OnBench, scheme: st
         bench.unit.registers[403] = 1
         await bench.fails(Misbehaved, write=False)
 
-    on_bench(scheme, scenario)
+    on_bench(scheme, scenario, timeout=ANSWERED)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -239,7 +243,7 @@ def test_a_unit_without_the_watched_registers_is_not_told_apart_and_works(on_ben
             await bench.link.read(UNIT, 9000, 4)
         await bench.works()
 
-    on_bench(scheme, scenario)
+    on_bench(scheme, scenario, timeout=ANSWERED)
 
 
 def test_a_bus_that_is_never_quiet_ends_too(on_bench: OnBench) -> None:

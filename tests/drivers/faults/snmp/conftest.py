@@ -128,6 +128,7 @@ class Bench:
     link: SnmpLink
     version: int
     fast: bool
+    timeout: float
 
     async def stop(self) -> None:
         """The agent goes."""
@@ -145,7 +146,7 @@ class Bench:
 
     def another_link(self, *, serial: Oid | None = None, **given: str) -> SnmpLink:
         """A link to the same agent with other secrets, or that knows where its serial number stands."""
-        what = connection(self.relay.port, version=self.version, fast=self.fast, **given)
+        what = connection(self.relay.port, version=self.version, fast=self.fast, timeout=self.timeout, **given)
         return connect_snmp(what, serial=serial)
 
     async def ends(self, call: Awaitable[object]) -> DeviceError | None:
@@ -178,8 +179,8 @@ class Bench:
         assert walked[*TABLE, 2] == {(row,): 200 + row for row in range(1, 41)}
 
 
-def connection(port: int, *, version: int, fast: bool, **given: str) -> Connection:
-    options: dict[str, Option] = {"version": version, "fast": fast, "timeout": TIMEOUT}
+def connection(port: int, *, version: int, fast: bool, timeout: float, **given: str) -> Connection:
+    options: dict[str, Option] = {"version": version, "fast": fast, "timeout": timeout}
     return Connection(
         "pdu-a",
         f"snmp://127.0.0.1:{port}",
@@ -197,21 +198,25 @@ def connection(port: int, *, version: int, fast: bool, **given: str) -> Connecti
 class OnBench(Protocol):
     """Runs a scenario on a bench of its own."""
 
-    def __call__(self, version: int, fast: bool, scenario: Callable[[Bench], Awaitable[None]]) -> None: ...
+    def __call__(
+        self, version: int, fast: bool, scenario: Callable[[Bench], Awaitable[None]], *, timeout: float = TIMEOUT
+    ) -> None: ...
 
 
 @pytest.fixture
 def on_bench(agents: Agents) -> OnBench:
     """Runs a scenario against a fresh agent behind a relay."""
 
-    def start(version: int, fast: bool, scenario: Callable[[Bench], Awaitable[None]]) -> None:
+    def start(
+        version: int, fast: bool, scenario: Callable[[Bench], Awaitable[None]], *, timeout: float = TIMEOUT
+    ) -> None:
         async def run() -> None:
             agent = agents.start(ROWS, roots=(ROOT,))
             relay = Relay(agent)
             await relay.open()
-            link = connect_snmp(connection(relay.port, version=version, fast=fast))
+            link = connect_snmp(connection(relay.port, version=version, fast=fast, timeout=timeout))
             try:
-                await scenario(Bench(agents, agent, relay, link, version, fast))
+                await scenario(Bench(agents, agent, relay, link, version, fast, timeout))
             finally:
                 await link.close()
                 await relay.close()

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CELL: Oid = (1, 3, 6, 1, 4, 1, 99999, 1, 1, 1)
 USER = b"bench"
+ANSWERED = 10.0
+"""Wall seconds to wait where every request is answered: none may be sent again."""
 WAYS = pytest.mark.parametrize("fast", [True, False], ids=["gufo", "pysnmp"])
 
 
@@ -38,7 +40,7 @@ def test_a_wrong_key_is_sent_once(on_bench: OnBench, fast: bool) -> None:
         finally:
             await link.close()
 
-    on_bench(3, fast, scenario)
+    on_bench(3, fast, scenario, timeout=ANSWERED)
 
 
 @WAYS
@@ -80,4 +82,4 @@ def test_reads_go_the_fast_way_once_the_key_holds(on_bench: OnBench) -> None:
         await bench.link.get([CELL])
         assert bench.relay.callers == 4
 
-    on_bench(3, True, scenario)
+    on_bench(3, True, scenario, timeout=ANSWERED)
