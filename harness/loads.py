@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from harness.capabilities import Job, JobState, Load, Workload
 from harness.errors import DeviceError, Misbehaved, PlanError, Unreachable
 from harness.plan import HELD, Device, Devices, Rack
 from harness.rack.model import LoadSpec
+from harness.workload import Job, JobState, Load, Workload
 
 LOOK = 5.0
 """Rack seconds between two looks at the leading loads, but half a wall second at least."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from harness import capabilities as abilities
-from harness import checks, controls, physical, power, sensors
+from harness import checks, controls, physical, power, sensors, workload
 from harness.capabilities import Identified, Identity, Telemetry
 from harness.connection import Candidate, Connection, Driver, Option
 from harness.each import each
@@ -41,9 +41,9 @@ class Target:
 class Found:
     """What was found at one address. `driver` is empty where nothing was recognised; `problems` empty if all is well.
 
-    `capabilities` are the names of the protocols in `harness.capabilities`, `checks`, `controls`, `physical`, `power`
-    and `sensors`; `samples` one a channel; `sensors` all that the device lists beside them; `options` those that the
-    driver needs; `alternatives` the other drivers (`driver/profile`) that fit what the device says of itself.
+    `capabilities` are the names of the protocols in `harness.capabilities`, `checks`, `controls`, `physical`, `power`,
+    `sensors` and `workload`; `samples` one a channel; `sensors` all that the device lists beside them; `options` those
+    that the driver needs; `alternatives` the other drivers (`driver/profile`) that fit what the device says of itself.
     """
 
     target: Target
@@ -216,7 +216,7 @@ def _capabilities(driver: Driver) -> tuple[str, ...]:
     """The capability protocols that the driver satisfies, by name; `Telemetry` and its like before controls."""
     protocols = [
         kind
-        for module in (abilities, checks, controls, physical, power, sensors)
+        for module in (abilities, checks, controls, physical, power, sensors, workload)
         for kind in vars(module).values()
         if isinstance(kind, type) and kind.__module__ == module.__name__ and getattr(kind, "_is_protocol", False)
     ]

@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.capabilities import Workload
 from harness.claim import Claim
 from harness.clock import Clock
 from harness.connection import Driver
@@ -36,6 +35,7 @@ from harness.safety.takeover import FILE as TAKEOVER
 from harness.safety.watchdog import Charge, DarkOutlets, Watchdog
 from harness.verdict import Verdict, fold
 from harness.watching import RackWatch
+from harness.workload import Workload
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from harness.inert import spelled
 from harness.journal.watchdog import read_watchdog, unsafe
 from harness.observing import FinishedRun
 from harness.verdict import RunSummary, StepResult, Verdict
-from reports import proof, sittings, view
+from reports import proof, sittings, texts, view
 from reports.as_found import CONTRADICTS, contradictions, items
 from reports.evidence import Evidence, put, read_evidence
 from reports.identity import identity
@@ -83,10 +83,10 @@ def _identification(evidence: Evidence) -> str:
         ("Model", f"{who.model} revision {who.revision} – {who.title}" if who.model else ""),
         ("Plan", plan.plan if plan else ""),
         ("Proof", f"{proof.status(summary)}: {proof.meaning(summary)}"),
-        ("Place", ", ".join(p for p in (view.place_text(who), who.station) if p)),
+        ("Place", ", ".join(p for p in (texts.place_text(who), who.station) if p)),
         ("Operator", who.operator),
-        ("Started", view.time_text(summary.first)),
-        ("Ended", view.time_text(summary.last)),
+        ("Started", texts.time_text(summary.first)),
+        ("Ended", texts.time_text(summary.last)),
         ("Simulation", simulation),
         ("Software", ", ".join(f"{n} {v}" for n, v in sorted((started.software if started else {}).items()))),
     )
@@ -127,7 +127,7 @@ def _stages(summary: RunSummary) -> str:
         steps = [step for step in summary.steps if step.planned.stage == stage]
         taken = sum(len(step.measurements) for step in steps)
         gravest = min((step.verdict for step in steps), key=list(Verdict).index)
-        rows.append((view.stage_text(stage), str(len(steps)), str(taken), str(gravest)))
+        rows.append((texts.stage_text(stage), str(len(steps)), str(taken), str(gravest)))
     return _table(("Stage", "Steps", "Measurements", "Verdict"), rows, judged=True)
 
 
@@ -137,9 +137,9 @@ def _step(step: StepResult) -> str:
         (
             m.key,
             m.subject,
-            view.value_text(m.value, m.unit),
-            view.bounds_text(m.limit),
-            view.guard_text(m.limit),
+            texts.value_text(m.value, m.unit),
+            texts.bounds_text(m.limit),
+            texts.guard_text(m.limit),
             m.limit.source,
             m.judgement,
         )
@@ -150,7 +150,7 @@ def _step(step: StepResult) -> str:
     said = f"<p>{escape(short)}</p>" if short else ""
     return (
         f'<details{opened}><summary><span class="word {step.verdict.lower()}">{step.verdict}</span> '
-        f"{escape(view.step_text(step))} <small>{escape(view.stage_text(step.planned.stage))}, "
+        f"{escape(texts.step_text(step))} <small>{escape(texts.stage_text(step.planned.stage))}, "
         f"{len(step.measurements)} measured</small></summary>{said}{_table(head, rows, judged=True)}</details>"
     )
 
@@ -162,7 +162,7 @@ def _interlocks(summary: RunSummary) -> str:
             (
                 t.interlock,
                 t.subject,
-                view.value_text(t.value, t.unit),
+                texts.value_text(t.value, t.unit),
                 t.bounds.replace("degC", "°C"),
                 view.BLAMED.get(t.blames, t.blames),
                 t.text,

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from harness.inert import spelled
 from harness.observing import FinishedRun
 from harness.verdict import StepResult, Verdict
-from reports import view
+from reports import texts, view
 from reports.as_found import items
 from reports.evidence import Evidence, put, read_evidence
 from reports.identity import identity
@@ -89,7 +89,7 @@ def _case(suite: ET.Element, step: StepResult) -> ET.Element:
         said = view.remark(step)
         lines = [said]
         lines += [
-            f"{m.subject}: {m.key} is {view.value_text(m.value, m.unit)}, {view.bounds_text(m.limit)} ({m.judgement})"
+            f"{m.subject}: {m.key} is {texts.value_text(m.value, m.unit)}, {texts.bounds_text(m.limit)} ({m.judgement})"
             for m in step.measurements
             if m.judgement not in ("pass", "marginal")
         ]

@@ -19,7 +19,7 @@ from harness.journal import events as e
 from harness.limits import Judgement
 from harness.observing import FinishedRun
 from harness.verdict import RunSummary, Verdict
-from reports import view
+from reports import texts, view
 from reports.as_found import Item, items, records
 from reports.evidence import Evidence, put, read_evidence
 from reports.identity import identity
@@ -76,7 +76,7 @@ class _Story:
         places = [device.name for device in identity(summary.started).devices]
         places += [item.place for item in items(summary)]
         self.hardware = {place: str(n) for n, place in enumerate(dict.fromkeys(places))}
-        self._titles = {step.planned.step: view.step_text(step) for step in summary.steps}
+        self._titles = {step.planned.step: texts.step_text(step) for step in summary.steps}
         self._missing = {
             step.planned.step: [view.shortfall(step)]
             for step in summary.steps
@@ -241,8 +241,8 @@ def _measured(number: str, m: e.Measured, hardware: dict[str, str]) -> Iterator[
     if m.judgement != Judgement.PASS:
         symptom = re.sub(r"[^a-z0-9]+", "-", m.key.lower()).strip("-")
         kind = {"marginal": "PASS", "fail": "FAIL"}.get(m.judgement, "UNKNOWN")
-        seen = view.value_text(m.value, m.unit)
-        message = f"{m.subject}: {m.key} is {seen}, {view.bounds_text(m.limit)}. {view.advice(m)}"
+        seen = texts.value_text(m.value, m.unit)
+        message = f"{m.subject}: {m.key} is {seen}, {texts.bounds_text(m.limit)}. {view.advice(m)}"
         diagnosis = {"verdict": f"{symptom}-{m.judgement}", "type": kind, "message": message, **place}
         yield _in_step(number, {"diagnosis": diagnosis})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from harness.quantities import Channel, Reading, Sample
-from reports import view
+from reports import texts
 
 _DRAWN = "input.power"
 
@@ -33,7 +33,7 @@ class Pulse:
         if found is None:
             return ""
         channel, value = found
-        return f"hottest {view.value_text(round(value), channel.unit.value)} {channel.subject}"
+        return f"hottest {texts.value_text(round(value), channel.unit.value)} {channel.subject}"
 
     def _power(self) -> str:
         drawn = [value for channel, value in self._of(_DRAWN) if not channel.part]

@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.inert import shortened
 from harness.journal.events import Measured, Progressed
 from harness.limits import Judgement
-from reports import view
+from reports import texts, view
 from reports.board import Board
 
 STYLES = {
@@ -84,7 +84,7 @@ def _header(board: Board, wall: float, rack: float, width: int) -> list[Text]:
         first.append(f" {view.SIMULATED} ", style="bold black on yellow").append(" ")
     first.append(f"S/N {who.serial}" if who.serial else "rackproof", style="bold")
     first.append(f"   {who.model} rev {who.revision}" if who.model else "")
-    first.append(f"   {view.place_text(who)}" if who.bay else "")
+    first.append(f"   {texts.place_text(who)}" if who.bay else "")
     done = sum(step.state == "done" for step in board.steps.values())
     step = f"step {min(done + 1, len(board.steps))} of {len(board.steps)}   " if board.steps else ""
     counts = Text()
@@ -94,7 +94,7 @@ def _header(board: Board, wall: float, rack: float, width: int) -> list[Text]:
             counts.append("  " if counts else "").append(f"{board.judged.get(word, 0)} {shown}", style=style)
     # On hardware both clocks are one; where there is little room, the rack's own time is the one that matters.
     both = who.simulated and width >= 96
-    time = f"rack time {view.span_text(rack)}   " + (f"wall time {view.span_text(wall)}   " if both else "")
+    time = f"rack time {texts.span_text(rack)}   " + (f"wall time {texts.span_text(wall)}   " if both else "")
     return [first, Text(time + step, style="dim").append_text(counts)]
 
 
@@ -106,8 +106,8 @@ def _now(board: Board, since: float, width: int, unicode: bool) -> list[Text]:
         if board.finished or any(s.state == "done" for s in board.steps.values()):
             return [Text("Finishing" if board.finished else "Between steps", style="dim"), Text("")]
         return [Text("Preparing", style="dim"), Text(board.progress.text if board.progress else "", style="dim")]
-    title = Text(f"{view.stage_text(step.planned.stage)}: ", style="bold cyan")
-    title.append(view.planned_text(step.planned), style="bold")
+    title = Text(f"{texts.stage_text(step.planned.stage)}: ", style="bold cyan")
+    title.append(texts.planned_text(step.planned), style="bold")
     progress = board.progress
     if progress is None or progress.total <= 0:
         said = f"{step.measured} measured" + (f"   {progress.text}" if progress else "")
@@ -129,7 +129,7 @@ def how_far(progress: Progressed, since: float) -> tuple[float, str]:
         return min(1.0, progress.elapsed / progress.total), f"{progress.elapsed} of {progress.total} done"
     elapsed = min(progress.total, max(0.0, progress.elapsed + max(0.0, since)))
     left = progress.total - elapsed
-    return elapsed / progress.total, f"{view.span_text(left)} left" if left else "evaluating"
+    return elapsed / progress.total, f"{texts.span_text(left)} left" if left else "evaluating"
 
 
 def _stopping(board: Board) -> list[Text]:
@@ -150,7 +150,9 @@ def _stages(board: Board, unicode: bool) -> list[Text]:
     for stage, (state, done, total) in board.stages().items():
         sign = (_STAGE_SIGNS.get(state, "!") if unicode else "").strip()
         word = f" {state}" if state not in ("waiting", "running") else ""
-        cells.append(Text(f"{sign} {view.stage_text(stage)} {done}/{total}{word}".strip(), style=STYLES.get(state, "")))
+        cells.append(
+            Text(f"{sign} {texts.stage_text(stage)} {done}/{total}{word}".strip(), style=STYLES.get(state, ""))
+        )
     return cells
 
 
@@ -183,8 +185,8 @@ def _device(device: str, state: str, unicode: bool) -> Text:
 
 
 def _measurement(measured: Measured, room: int) -> Text:
-    value = view.value_text(measured.value, measured.unit)
-    wanted = view.bounds_text(measured.limit)
+    value = texts.value_text(measured.value, measured.unit)
+    wanted = texts.bounds_text(measured.limit)
     style = STYLES.get(measured.judgement, "bold yellow")
     word = "FAIL" if measured.judgement == Judgement.FAIL else measured.judgement
     line = Text(f"{word:<9}", style=style)

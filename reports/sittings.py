@@ -14,7 +14,7 @@ from harness.journal.events import WatchdogActed
 from harness.journal.sittings import INTERRUPTED, Sitting
 from harness.journal.watchdog import read_watchdog
 from harness.verdict import RunSummary
-from reports import view
+from reports import texts
 
 HEAD = ("Segment", "Station", "From", "To", "How it ended", "What came of it")
 
@@ -41,8 +41,8 @@ def rows(summary: RunSummary, run_dir: Path) -> tuple[tuple[str, ...], ...]:
         (
             str(each.number),
             ", ".join(filter(None, (each.station, each.operator))),
-            view.time_text(each.first),
-            f"{view.time_text(each.last)} ({view.span_text(each.seconds)})",
+            texts.time_text(each.first),
+            f"{texts.time_text(each.last)} ({texts.span_text(each.seconds)})",
             each.ended + (", its last line torn" if each.torn else ""),
             "; ".join(_remarks(each, each.watchdog or (untold if each.number == last else ()))) or "nothing to tell",
         )
@@ -68,7 +68,7 @@ def _remarks(sitting: Sitting, watchdog: Sequence[WatchdogActed]) -> list[str]:
 
 
 def _between(first: str, last: str) -> str:
-    return f"after {view.time_text(first) if first else 'the beginning'} and before {view.time_text(last)}"
+    return f"after {texts.time_text(first) if first else 'the beginning'} and before {texts.time_text(last)}"
 
 
 def _count(things: Sequence[object], noun: str) -> str:

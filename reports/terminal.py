@@ -24,7 +24,7 @@ from harness.observing import LiveOptions, Observer
 from harness.proof.finding import PROVEN
 from harness.quantities import Sample
 from harness.verdict import RunSummary, fold
-from reports import view
+from reports import texts, view
 from reports.banner import banner
 from reports.board import Board
 from reports.evidence import JOURNAL
@@ -224,7 +224,7 @@ class Lines:
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
         # What is indented cannot be taken for a line of ours.
-        self._write(f"[{view.span_text(self._last - self._opened):>7}] {told(text, ' ' * 10)}\n")
+        self._write(f"[{texts.span_text(self._last - self._opened):>7}] {told(text, ' ' * 10)}\n")
 
     def _write(self, text: str) -> None:
         encoding = getattr(self._output, "encoding", None) or "utf-8"
@@ -235,10 +235,10 @@ class Lines:
 def still_running(board: Board, seconds: float, since: float = 0.0) -> str:
     """One line on a step that takes its time: how far it is where it says so."""
     step = board.steps.get(board.current)
-    title = view.planned_text(step.planned) if step else board.current
+    title = texts.planned_text(step.planned) if step else board.current
     progress = board.progress
     if progress is None or progress.total <= 0:
-        return f"{title}: running for {view.span_text(seconds)}"
+        return f"{title}: running for {texts.span_text(seconds)}"
     share, left = how_far(progress, since)
     return f"{title}: {share:.0%}, {left.replace(' left', ' of rack time left')}, {progress.text}"
 
@@ -257,7 +257,7 @@ def _words(event: e.Event, board: Board) -> list[str]:  # noqa: PLR0912  one arm
         case e.StepFinished():
             return [_step_line(event, board)]
         case e.Measured() if event.judgement != Judgement.PASS:
-            seen, wanted = view.value_text(event.value, event.unit), view.bounds_text(event.limit)
+            seen, wanted = texts.value_text(event.value, event.unit), texts.bounds_text(event.limit)
             return [f"  {event.judgement.upper()}: {event.subject} {event.key} is {seen}, wanted {wanted}"]
         case e.DeviceFailed():
             return [f"  {event.error}: {event.text}"]
@@ -287,7 +287,7 @@ def _step_line(event: e.StepFinished, board: Board) -> str:
     if step is None:
         return f"{event.outcome} {event.step}"
     number = list(board.steps).index(event.step) + 1
-    title = view.planned_text(step.planned)
+    title = texts.planned_text(step.planned)
     tail = f": {event.text}" if event.text and event.outcome != "completed" else ""
-    stage = view.stage_text(step.planned.stage)
+    stage = texts.stage_text(step.planned.stage)
     return f"{step.verdict} {number}/{len(board.steps)} {stage}: {title}, {step.measured} measured{tail}"

@@ -12,8 +12,8 @@ from drivers.host.place import ABSENT, installation, question
 from drivers.host.record import SHOWN, job_of, left_running, piece, split, split_all
 from drivers.host.tools import TAIL, Spec, command, files
 from drivers.transports.ssh import Completed, SshWire
-from harness.capabilities import Job, Load, Output
 from harness.errors import Misbehaved, Refused, Unsupported
+from harness.workload import Job, Load, Output
 
 PIECE = 512 * 1024
 """Octets of output that are read at once."""

@@ -13,11 +13,12 @@ from drivers.host.kernel_log import KernelLog
 from drivers.inband import ParseError, nvidia_smi, nvlink
 from drivers.physical_links import LinkReader
 from drivers.transports.ssh import Completed, SshWire
-from harness.capabilities import Accelerator, Identified, Job, Load, LogEntry, Output
+from harness.capabilities import Accelerator, Identified, LogEntry
 from harness.checks import Check
 from harness.errors import Misbehaved, Unsupported
 from harness.physical import PhysicalLink
 from harness.quantities import Channel, Reading, Sample, Unit
+from harness.workload import Job, Load, Output
 
 POLLING_FLOOR = 0.5
 """Wall seconds."""
@@ -182,11 +183,11 @@ class Host:
         return await self._jobs.stop_all()
 
     async def output(self, name: str, since: int = 0) -> Output:
-        """A piece of what a load has printed; see `harness.capabilities.WorkloadOutput`."""
+        """A piece of what a load has printed; see `harness.workload.WorkloadOutput`."""
         return await self._jobs.output(name, since)
 
     async def clean_up(self) -> Sequence[str]:
-        """Stop every load and remove all that was put on the host; see `harness.capabilities.CleanUp`."""
+        """Stop every load and remove all that was put on the host; see `harness.workload.CleanUp`."""
         return await self._jobs.clean_up()
 
     async def renew(self) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from drivers.host.tools import Spec, outcomes
-from harness.capabilities import Job, JobState
+from harness.workload import Job, JobState
 
 SHOWN = 2000
 """Characters of a job's output that a report gets."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableSet
 from datetime import datetime
 
-from harness.capabilities import JobState, PowerOutlets, Reattachment, Workload
+from harness.capabilities import PowerOutlets
 from harness.connection import Driver
 from harness.errors import DeviceError
 from harness.journal import events as e
@@ -15,6 +15,7 @@ from harness.journal.sittings import gone
 from harness.plan import HELD
 from harness.resuming.resumption import Resumption
 from harness.resuming.standing import dark_outlets, doubts, lasting, take_up
+from harness.workload import JobState, Reattachment, Workload
 
 LEFT_OVER = "end what still runs of before"
 

@@ -11,11 +11,12 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, MutableSet, Sequence
 from dataclasses import dataclass, field
 
-from harness.capabilities import JobState, PowerOutlets, Workload
+from harness.capabilities import PowerOutlets
 from harness.clock import Clock
 from harness.connection import Driver
 from harness.journal.events import Event, MadeSafe, SafetyAction
 from harness.rack.definition import RackDefinition
+from harness.workload import JobState, Workload
 
 DARK_HOST = 0.2
 """Wall seconds that hosts get to confirm their loads' end once the power is confirmed off."""

@@ -19,7 +19,7 @@ from harness.inert import shortened
 from harness.journal.events import Measured
 from harness.limits import Judgement
 from harness.verdict import RunSummary, Verdict
-from reports import proof, sittings, view
+from reports import proof, sittings, texts, view
 from reports.as_found import CONTRADICTS, Item, items
 from reports.certificate.manifest import CERTIFICATE
 from reports.certificate.pdf_signature import sign_pdf
@@ -43,7 +43,7 @@ def certificate_pdf(evidence: Evidence, envelopes: bytes, keys: Keys) -> bytes:
     moment = ended(evidence.summary)
     document = draw_pdf(evidence, envelopes, moment, demo=keys.demo)
     who = identity(evidence.summary.started)
-    place = view.place_text(who)
+    place = texts.place_text(who)
     return sign_pdf(document, keys, moment, name=who.station or "rackproof", place=place, reason="Rack acceptance")
 
 
@@ -85,7 +85,7 @@ def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
     return {
         "number": summary.run_id,
         "date": {"year": moment.year, "month": moment.month, "day": moment.day},
-        "issued": view.time_text(moment.isoformat()),
+        "issued": texts.time_text(moment.isoformat()),
         "verdict": str(summary.verdict),
         "sentence": view.verdict_sentence(summary),
         "simulated": who.simulated,
@@ -98,9 +98,9 @@ def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
             ["Model", f"{who.model} revision {who.revision}: {who.title}"],
             ["Plan", plan.plan if plan else ""],
             ["Proof of the plan", f"{proof.status(summary)}: {proof.meaning(summary)}"],
-            ["Place", view.place_text(who)],
+            ["Place", texts.place_text(who)],
             ["Station, operator", ", ".join(part for part in (who.station, who.operator) if part)],
-            ["Tested", f"{view.time_text(summary.first)} to {view.time_text(summary.last)}"],
+            ["Tested", f"{texts.time_text(summary.first)} to {texts.time_text(summary.last)}"],
         ],
         "simulation": _simulation(evidence),
         "devices": _devices(evidence),
@@ -115,7 +115,7 @@ def page(evidence: Evidence, moment: datetime, *, demo: bool) -> dict[str, Any]:
         "sources": [[str(number), source] for source, number in sources.items()],
         "sittings": [list(row) for row in sittings.rows(summary, evidence.run_dir)],
         "trips": [
-            [t.interlock, t.subject, view.value_text(t.value, t.unit), view.trip_bounds(t), t.text]
+            [t.interlock, t.subject, texts.value_text(t.value, t.unit), view.trip_bounds(t), t.text]
             for t in summary.trips
         ],
         "safety": [
@@ -221,7 +221,7 @@ def _stages(summary: RunSummary) -> Rows:
         taken = [m.judgement for step in steps for m in step.measurements]
         counts = [sum(j == kind for j in taken) for kind in (Judgement.MARGINAL, Judgement.FAIL, Judgement.UNJUDGED)]
         gravest = min((step.verdict for step in steps), key=list(Verdict).index)
-        rows[stage] = [view.stage_text(stage), *map(str, (len(steps), len(taken), *counts)), str(gravest)]
+        rows[stage] = [texts.stage_text(stage), *map(str, (len(steps), len(taken), *counts)), str(gravest)]
     return list(rows.values())
 
 
@@ -235,8 +235,8 @@ def _results(summary: RunSummary, sources: dict[str, int]) -> list[dict[str, Any
     return [
         {
             # A heading where a stage begins.
-            "stage": "" if n and stages[n - 1] == step.planned.stage else view.stage_text(step.planned.stage),
-            "title": view.step_text(step),
+            "stage": "" if n and stages[n - 1] == step.planned.stage else texts.stage_text(step.planned.stage),
+            "title": texts.step_text(step),
             "verdict": str(step.verdict),
             "text": view.shortfall(step),
             "rows": [_result(m, sources) for m in step.measurements],
@@ -246,8 +246,8 @@ def _results(summary: RunSummary, sources: dict[str, int]) -> list[dict[str, Any
 
 
 def _result(m: Measured, sources: dict[str, int]) -> list[str]:
-    value = view.value_text(m.value, m.unit)
-    bounds, guard = view.bounds_text(m.limit), view.guard_text(m.limit)
+    value = texts.value_text(m.value, m.unit)
+    bounds, guard = texts.bounds_text(m.limit), texts.guard_text(m.limit)
     return [
         m.key,
         m.subject,

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.capabilities import JobState, LinkPorts, Load, Neighbour, Port, Workload
+from harness.capabilities import LinkPorts, Neighbour, Port
 from harness.errors import Misbehaved, Unsupported
 from harness.physical import PhysicalLink, PhysicalLinks
 from harness.plan import Device, Devices, Measure, Rack
 from harness.rack.model import Cable
 from harness.telemetry.bit_errors import bound_on_ratio
+from harness.workload import JobState, Load, Workload
 
 pytestmark = pytest.mark.stage("links")
 

@@ -8,23 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.capabilities import (
-    Accelerator,
-    Accelerators,
-    Consequence,
-    Console,
-    ConsoleLine,
-    EventLog,
-    Job,
-    JobState,
-    LoadOutcome,
-    LogEntry,
-)
+from harness.capabilities import Accelerator, Accelerators, Consequence, Console, ConsoleLine, EventLog, LogEntry
 from harness.errors import DeviceError, Misbehaved, Unreachable
 from harness.loads import Held, hold
 from harness.plan import Device, Devices, Measure, Rack
 from harness.quantities import Reading, Sample
 from harness.telemetry.statistics import maximum, mean, usable
+from harness.workload import Job, JobState, LoadOutcome
 
 pytestmark = pytest.mark.stage("burn_in")
 

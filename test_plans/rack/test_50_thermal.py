@@ -7,11 +7,12 @@ from datetime import datetime
 
 import pytest
 
-from harness.capabilities import CoolantLoop, Job, Pump, Workload
+from harness.capabilities import CoolantLoop, Pump
 from harness.errors import Misbehaved
 from harness.loads import load_of
 from harness.plan import Device, Devices, Measure, Rack
 from harness.telemetry.statistics import mean, robust_z, slope, usable
+from harness.workload import Job, Workload
 
 pytestmark = pytest.mark.stage("thermal")
 

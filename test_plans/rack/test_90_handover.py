@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.capabilities import (
-    Accelerator,
-    Accelerators,
-    CleanUp,
-    Consequence,
-    EventLog,
-    JobState,
-    LogEntry,
-    Severity,
-    Workload,
-)
+from harness.capabilities import Accelerator, Accelerators, Consequence, EventLog, LogEntry, Severity
 from harness.errors import Misbehaved
 from harness.evidence import log_text
 from harness.plan import Device, Devices, Measure, Rack
+from harness.workload import CleanUp, JobState, Workload
 
 pytestmark = pytest.mark.stage("hand_over")
 

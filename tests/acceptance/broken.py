@@ -44,7 +44,8 @@ from datetime import datetime
 
 import pytest
 
-from harness.capabilities import EventLog, FirmwareInventory, Identity, Inventory, PowerOutlets, Workload
+from harness.capabilities import EventLog, FirmwareInventory, Identity, Inventory, PowerOutlets
+from harness.workload import Workload
 from harness.loads import hold, load_of
 from harness.plan import Device, Devices, Measure, Rack
 from harness.telemetry.statistics import maximum, mean, usable

@@ -16,8 +16,8 @@ from typing import Any
 
 from drivers.host import connect
 from drivers.host.node import Host
-from harness.capabilities import Job, JobState, Load
 from harness.connection import Connection, Secret
+from harness.workload import Job, JobState, Load
 from tests.acceptance.hosts import PASSWORD, USER
 
 LOADS = {"burn": 60.0, "endless": 3.0}

@@ -22,7 +22,6 @@ from typing import Any
 
 import yaml
 
-from harness.capabilities import Load, Workload
 from harness.loop import RackLoop
 from harness.quantities import Sample
 from harness.rack.definition import RackDefinition
@@ -32,6 +31,7 @@ from harness.safety.guard import Guard, Run
 from harness.secrets import resolve
 from harness.telemetry.sampler import DeviceSampler, LeakSampler, Watch
 from harness.telemetry.window import Window
+from harness.workload import Load, Workload
 
 LEAKS = 40
 SETTLED = 3.0

@@ -12,7 +12,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from harness import capabilities, checks, controls, physical, power, sensors
+from harness import capabilities, checks, controls, physical, power, sensors, workload
 from harness.connection import Connection, Secret
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ ADDRESSES: dict[str, tuple[str, dict[str, Any]]] = {
 def protocols() -> dict[str, type[Any]]:
     """Every capability by name."""
     found: dict[str, type[Any]] = {}
-    for module in (capabilities, checks, controls, physical, power, sensors):
+    for module in (capabilities, checks, controls, physical, power, sensors, workload):
         for name, value in vars(module).items():
             if getattr(value, "_is_protocol", False) and value.__module__ == module.__name__:
                 found[name] = value

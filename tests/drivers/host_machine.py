@@ -17,12 +17,8 @@ import asyncssh
 
 from drivers.host import connect
 from drivers.host.node import Host
-from harness.capabilities import (
-    Job,
-    JobState,
-    Load,
-)
 from harness.connection import Connection, Secret
+from harness.workload import Job, JobState, Load
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 PUBLIC = KEY.export_public_key().decode().strip()

@@ -12,9 +12,10 @@ import pytest
 from drivers.host import connect
 from drivers.host.record import job_state
 from drivers.host.tools import Spec, command, outcomes
-from harness.capabilities import Accelerators, EventLog, Identity, JobState, Load, Telemetry, Workload
+from harness.capabilities import Accelerators, EventLog, Identity, Telemetry
 from harness.connection import Connection, Driver, Secret
 from harness.errors import DefinitionError, Unreachable
+from harness.workload import JobState, Load, Workload
 
 PUBLIC = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 

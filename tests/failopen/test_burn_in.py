@@ -9,10 +9,11 @@ import pytest
 
 from drivers.host.record import job_of
 from drivers.host.tools import Spec
-from harness.capabilities import Accelerator, Job, Load
+from harness.capabilities import Accelerator
 from harness.quantities import Channel, Quality, Reading, Sample, Unit
 from harness.rack.definition import RackDefinition
 from harness.verdict import RunSummary, Verdict
+from harness.workload import Job, Load
 from tests.failopen.bench import Bench, Tiny
 
 COUNTS = ("errors", "ecc.uncorrected", "ecc.corrected", "kernel.critical", "console.problems")

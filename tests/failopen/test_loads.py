@@ -10,9 +10,9 @@ import pytest
 
 from drivers.host.record import job_of
 from drivers.host.tools import Spec
-from harness.capabilities import Job, Load
 from harness.rack.definition import RackDefinition
 from harness.verdict import RunSummary, Verdict
+from harness.workload import Job, Load
 from tests.failopen.bench import FLOW, JUDGED, Bench, Tiny
 
 BURNED = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.capabilities import Job, JobState, Load, Outlet
+from harness.capabilities import Outlet
 from harness.clock import Clock
 from harness.connection import Driver
 from harness.errors import Misbehaved, Unreachable
@@ -18,6 +18,7 @@ from harness.journal.events import Event, MadeSafe, SafetyAction
 from harness.rack.definition import RackDefinition, offline_definition
 from harness.rack.load import load_model
 from harness.safety.make_safe import Safing, stronger
+from harness.workload import Job, JobState, Load
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The words: numbers, verdict sentences, advice that a technician can act on."""
+"""The words: verdict sentences, advice that a technician can act on."""
 
 from __future__ import annotations
 
@@ -13,34 +13,6 @@ from harness.verdict import fold
 from reports import view
 
 STEP = "test_30_links.py::test_cable_map"
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "shown"),
-    [
-        (None, "degC", "no value"),
-        (True, "bool", "yes"),
-        (False, "bool", "no"),
-        (3, "count", "3"),
-        (81.25, "degC", "81.25 °C"),
-        (0.03512, "K/W", "0.03512 K/W"),
-        (12345.6, "W", "12346 W"),
-        (0.0, "%", "0 %"),
-        (0.00001234, "1", "1.234e-05"),
-        (float("nan"), "W", "nan W"),
-        ("", "text", "(empty)"),
-        ("switch-1/swp1", "text", "switch-1/swp1"),
-    ],
-)
-def test_values_read_as_a_person_writes_them(value: Any, unit: str, shown: str) -> None:
-    assert view.value_text(value, unit) == shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0, "0 s"), (59.4, "59 s"), (60, "1:00"), (3765, "1:02:45"), (-3, "0 s")]
-)
-def test_spans(seconds: float, shown: str) -> None:
-    assert view.span_text(seconds) == shown
 
 
 def test_two_cables_that_changed_places_are_one_action(blank: Any) -> None:

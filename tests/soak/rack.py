@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.capabilities import Job, Workload
+from harness.workload import Job, Workload
 from harness.loads import load_of
 from harness.plan import Device, Devices, Measure, Rack
 

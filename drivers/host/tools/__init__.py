@@ -15,7 +15,7 @@ from drivers.host.tools import accelerators, machine, network
 from drivers.host.tools.outcome import unreadable
 from drivers.host.tools.spec import Printed, Spec
 from drivers.inband import ParseError
-from harness.capabilities import Load, LoadOutcome
+from harness.workload import Load, LoadOutcome
 
 __all__ = ["TAIL", "Spec", "command", "files", "outcomes"]
 

@@ -8,8 +8,8 @@ from drivers.host.tools.outcome import outcome
 from drivers.host.tools.spec import Printed
 from drivers.inband import dcgm, dcgm_judgement, gpu_burn, nccl_tests, nvbandwidth
 from drivers.inband.finding import Finding, Verdict
-from harness.capabilities import Figure, Load, LoadOutcome
 from harness.quantities import Unit
+from harness.workload import Figure, Load, LoadOutcome
 
 COPIES = ("host_to_device_memcpy_ce", "device_to_host_memcpy_ce")
 """nvbandwidth's tests of one accelerator at a time, by copy engine."""

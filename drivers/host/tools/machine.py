@@ -7,8 +7,8 @@ import math
 from drivers.host.tools.outcome import outcome, unreadable
 from drivers.host.tools.spec import Printed
 from drivers.inband import ParseError, fio, memtester, stress_ng, stressapptest
-from harness.capabilities import Figure, Load, LoadOutcome
 from harness.quantities import Unit
+from harness.workload import Figure, Load, LoadOutcome
 
 MEBI = 2**20
 SCRATCH = "/tmp"  # noqa: S108  the host's; stress-ng makes a directory of its own there and needs one it may write to

@@ -9,7 +9,7 @@ from drivers.host.tools.outcome import outcome
 from drivers.host.tools.spec import Printed
 from drivers.inband import iperf3, perftest
 from drivers.inband.finding import Finding, Verdict
-from harness.capabilities import Load, LoadOutcome
+from harness.workload import Load, LoadOutcome
 
 
 def transfer(load: Load, interfaces: Mapping[str, str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drivers.inband.finding import Finding, Verdict
-from harness.capabilities import Figure, LoadOutcome
+from harness.workload import Figure, LoadOutcome
 
 
 def outcome(unit: str, work: float, found: Sequence[Finding], figures: Sequence[Figure] = ()) -> LoadOutcome:

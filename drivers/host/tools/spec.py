@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
-from harness.capabilities import Load
+from harness.workload import Load
 
 
 @dataclass(frozen=True, slots=True)

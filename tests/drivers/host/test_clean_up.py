@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from drivers.host.node import Host
 from drivers.host.script import NAME
-from harness.capabilities import JobState, Load
+from harness.workload import JobState, Load
 from tests.drivers.host_machine import ENDLESS_BURN, GOOD_BURN, Machine, burn, ended, run, until
 
 

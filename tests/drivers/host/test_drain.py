@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.capabilities import JobState
+from harness.workload import JobState
 from tests.drivers.host_machine import burn, ended
 from tests.drivers.openssh import RealHost, real_host
 

@@ -17,7 +17,6 @@ from fixtures.devices import data_addresses
 from fixtures.views.host import serve_host
 from fixtures.views.iperf import Exchange
 from fixtures.world import RackWorld
-from harness.capabilities import JobState
 from harness.clock import Clock
 from harness.connection import Connection, Secret
 from harness.errors import Unreachable
@@ -25,6 +24,7 @@ from harness.journal.events import Event, SafetyAction
 from harness.rack.definition import RackDefinition, offline_definition
 from harness.rack.load import load_model, model_path
 from harness.safety.make_safe import Safing
+from harness.workload import JobState
 from tests.drivers.host_machine import burn, until
 
 USER, PASSWORD = "bench", "correct horse"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from drivers.host.node import Host
-from harness.capabilities import JobState
 from harness.errors import Refused, Unsupported
+from harness.workload import JobState
 from tests.drivers.host_machine import ENDLESS_BURN, Machine, burn, ended, kill, run, until, until_started
 
 

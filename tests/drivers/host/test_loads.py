@@ -7,7 +7,7 @@ import json
 import pytest
 
 from drivers.host.node import Host
-from harness.capabilities import JobState, Load
+from harness.workload import JobState, Load
 from tests.drivers.host_machine import ENDLESS_BURN, GOOD_BURN, LINE, Machine, burn, ended, run, until
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from drivers.host.jobs import PIECE
 from drivers.host.node import Host
 from drivers.host.record import piece
-from harness.capabilities import JobState
 from harness.errors import Misbehaved
+from harness.workload import JobState
 from tests.drivers.host_machine import ENDLESS_BURN, Machine, burn, ended, run
 
 

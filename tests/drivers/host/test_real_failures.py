@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from drivers.host.node import Host
-from harness.capabilities import Job, JobState, Load
+from harness.workload import Job, JobState, Load
 from tests.drivers.host_machine import ended, until
 from tests.drivers.openssh import PLACES, RealHost, alive, found, past_the_cache, real_host
 

@@ -10,8 +10,8 @@ import pytest
 
 from drivers.host.node import Host
 from drivers.transports.ssh import SshTarget, SshWire
-from harness.capabilities import Job, JobState, Load
 from harness.quantities import Unit
+from harness.workload import Job, JobState, Load
 from tests.drivers.host_machine import ended, until
 from tests.drivers.openssh import RealHost, alive, found, past_the_cache, real_host
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from drivers.host.node import Host
-from harness.capabilities import JobState
 from harness.errors import Refused, Unreachable
+from harness.workload import JobState
 from tests.drivers.host_machine import ENDLESS_BURN, GOOD_BURN, Machine, burn, ended, run, until, until_started
 
 

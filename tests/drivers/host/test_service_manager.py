@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from drivers.host.node import Host
-from harness.capabilities import JobState
+from harness.workload import JobState
 from tests.drivers.host_machine import ENDLESS_BURN, GOOD_BURN, Machine, burn, ended, run, until, until_started
 
 STAND_IN = Path(__file__).with_name("service_manager.py")

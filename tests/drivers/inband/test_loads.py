@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from drivers.host.tools import TAIL, Spec, command, files, outcomes
-from harness.capabilities import Load, LoadOutcome
 from harness.quantities import Unit
 from harness.rack.vocabulary import TOOLS
+from harness.workload import Load, LoadOutcome
 
 CPU = Load("cpu-test", "cpu", "stress-ng", 4, 60)
 COPIES = Load("memory-test", "memory", "stressapptest", 4, 60, size=64)

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness.capabilities import Job, JobState
 from harness.journal import events as e
 from harness.journal.reader import read_journal
 from harness.quantities import Unit
 from harness.rack.definition import RackDefinition
 from harness.verdict import RunSummary, Verdict
+from harness.workload import Job, JobState
 from tests.failopen.bench import FLOW, HEAD, Bench, Tiny
 
 SLOTS = {"cdu-1": ["cdu"], "tray-01": ["compute_tray", "host"]}

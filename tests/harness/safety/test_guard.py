@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.capabilities import Job, JobState, Outlet
+from harness.capabilities import Outlet
 from harness.errors import RackproofError, Unreachable
 from harness.evidence import Evidence
 from harness.journal import events as e
@@ -22,6 +22,7 @@ from harness.rack.model import PowerFeed
 from harness.safety.guard import Guard, Run
 from harness.telemetry.window import Window
 from harness.verdict import RunSummary, Verdict
+from harness.workload import Job, JobState
 from tests.failopen.bench import FLOW, Bench, Tiny
 
 SLOTS = {"pdu-a": ["pdu"], "tray-01": ["compute_tray", "host"]}

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from harness.capabilities import Job, JobState, Outlet
+from harness.capabilities import Outlet
 from harness.errors import Unreachable
 from harness.journal.events import Event, MadeSafe, SafetyAction
 from harness.rack.definition import RackDefinition
 from harness.rack.model import PowerFeed
 from harness.safety import make_safe as room
 from harness.safety.make_safe import Safing, stronger
+from harness.workload import Job, JobState
 from tests.failopen.bench import FLOW, Bench, Tiny
 
 SLOTS = {"pdu-a": ["pdu"], "pdu-b": ["pdu"], "tray-01": ["compute_tray", "host"]}

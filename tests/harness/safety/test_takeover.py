@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from harness.capabilities import Job, JobState, Outlet
+from harness.capabilities import Outlet
 from harness.errors import DefinitionError, Unreachable
 from harness.rack.bay import Bay, Endpoint, SecretSource
 from harness.rack.definition import RackDefinition
 from harness.rack.model import PowerFeed
 from harness.safety import takeover as room
 from harness.safety.takeover import FILE, Takeover
+from harness.workload import Job, JobState
 from tests.failopen.bench import FLOW, Bench, Tiny
 
 SLOTS = {"pdu-a": ["pdu"], "pdu-b": ["pdu"], "tray-01": ["compute_tray", "host"], "tray-02": ["compute_tray", "host"]}

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from harness.capabilities import Job, Load
 from harness.clock import Clock
 from harness.connection import Secret
 from harness.errors import RackproofError
@@ -24,6 +23,7 @@ from harness.rack.definition import RackDefinition
 from harness.registry import build_driver, connection_to
 from harness.safety.takeover import FILE
 from harness.safety.watchdog import Charge, DarkOutlets, Watchdog
+from harness.workload import Job, Load
 from tests.acceptance.hosts import PASSWORD, USER
 from tests.failopen.bench import FLOW, Bench
 
