@@ -12,6 +12,7 @@ import random
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,9 @@ def check_broken(run_dir: Path, rack: Standing) -> bool:
         return True
     assert summary.verdict is not Verdict.PASS
     if any(isinstance(event, e.Fingerprinted) for event in events(run_dir)):
-        last = [event for event in events(run_dir) if not isinstance(event, e.Progressed | e.Noted)][-1]
         # Once the rack is confirmed safe at the end of a run its watchdog is dismissed.
-        if not isinstance(last, e.MadeSafe | e.SegmentSealed | e.Attached | e.SafetyAction):
+        since = takewhile(lambda event: not isinstance(event, e.StepStarted), reversed(events(run_dir)))
+        if not any(isinstance(event, e.SafetyAction | e.MadeSafe) for event in since):
             wait_for(lambda: safe(run_dir))
     wait_for(lambda: not burning(rack.folder))
     return False

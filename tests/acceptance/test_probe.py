@@ -87,12 +87,10 @@ def test_a_bare_address_is_recognised_and_becomes_an_entry(
     rack: Path, bay: Bay, tmp_path: Path, device: str, driver: str, profile: str | None
 ) -> None:
     endpoint, (words, variables) = bay.devices[device], revealed(bay, rack, device)
-    options = [word for name, value in endpoint.options.items() for word in ("--option", f"{name}={value}")]
+    given = {name: value for name, value in endpoint.options.items() if name != "pumps"}
+    options = [word for name, value in given.items() for word in ("--option", f"{name}={value}")]
     file = tmp_path / "new.yaml"
     arguments = [endpoint.address, *words, *options, "--write-bay", str(file)]
-    if device == "cdu-1":
-        arguments = [each for each in arguments if each != "--option" and not each.startswith(("pumps", "unit"))]
-        arguments += ["--option", f"unit={endpoint.options['unit']}"]
     code, (found,) = probed(*arguments, "--user", endpoint.user, **variables)
     assert (code, found["driver"], found["profile"], found["problems"]) == (0, driver, profile, [])
     (entry,) = load_bay(file).devices.values()
