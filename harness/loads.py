@@ -19,9 +19,9 @@ from harness.rack.model import LoadSpec
 from harness.workload import Job, JobState, Load, Workload
 
 LOOK = 5.0
-"""Rack seconds between two looks at the leading loads, but half a wall second at least."""
+"""Rack seconds between two looks at the leading loads, but one wall second at least."""
 HOSTS = 6
-"""Hosts that are looked at twice a wall second; more are looked at less often, so that a station can follow."""
+"""Hosts that are looked at once a wall second; more are looked at less often, so that a station can follow."""
 ANSWERING = 10.0
 """Rack seconds after which the far end of a network load, started as any other, is taken to listen."""
 SELDOM = 4
@@ -208,7 +208,7 @@ async def _hang_up(group: _Group) -> None:
 def _look(rack: Rack) -> float:
     """Rack seconds; on hardware always LOOK. A large simulated rack is not asked more often than a station can."""
     hosts = len(rack.definition.role("host"))
-    return max(LOOK, 0.5 * rack.session.clock.pace * max(1.0, hosts / HOSTS))
+    return max(LOOK, rack.session.clock.pace * max(1.0, hosts / HOSTS))
 
 
 async def _work(rack: Rack, group: _Group, began: float) -> None:
