@@ -70,7 +70,7 @@ def execute(arguments: argparse.Namespace) -> int:
     left_out = {fault.spec: NOT_DRAWN for fault in asked if fault not in chosen}
     out = Path(arguments.out) if arguments.out else path_beside(subject.plan, subject.blank.model)
     ledger = Ledger(out, about(subject.blank), resume=arguments.resume)
-    # What intake catches is over in seconds and stands first in the catalogue: run last, it leaves no core idle at the end.
+    # What intake catches is over in seconds and stands first in the catalogue: run last, it leaves no core idle.
     jobs = [Job(fault, arguments.seed) for fault in reversed(chosen)]
     jobs += [Job(None, seed) for seed in range(1, arguments.seeds + 1)]
     jobs = [job for job in jobs if not ledger.done(job.fault.spec if job.fault else None, job.seed)]
