@@ -29,21 +29,23 @@ export PATH
 umask 077
 root=$1 verb=$2
 shift 2
-# Where a user's own service manager listens; a login without PAM is not told.
-XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}
-export XDG_RUNTIME_DIR
 
 boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown; }
 # The lease is the station's wall time, whatever clock the tools on this host's PATH keep.
 nap() { command -p sleep "$1" 2>/dev/null || command -p sleep 1; }
 uptime() { read -r up _ </proc/uptime && echo "${up%%.*}"; }
 say() { printf '%s=%s\n' "$1" "$2"; }
-content() { if [ -e "$1" ]; then line= && { IFS= read -r line <"$1" || :; } && printf '%s\n' "$line"; fi; }
+# A host with a hundred jobs is asked for them every second: what is needed then starts as few processes as can be.
+first() { line= && if [ -e "$1" ]; then IFS= read -r line <"$1" || :; fi; } # its first line, in $line
+content() { if [ -e "$1" ]; then first "$1"; printf '%s\n' "$line"; fi; }
 known() { for each in "$root"/*/; do each=${each%/}; [ -d "$each" ] && echo "${each##*/}"; done; }
 
 # Process ids that belong to the jobs below the directory $1.
 members() {
-    grep -lsF "RACKPROOF_JOB=$1/" /proc/[0-9]*/environ 2>/dev/null | while IFS=/ read -r _ _ pid _; do echo "$pid"; done
+    for each in $(grep -lsF "RACKPROOF_JOB=$1/" /proc/[0-9]*/environ 2>/dev/null); do
+        each=${each%/environ}
+        echo "${each##*/}"
+    done
 }
 
 # The service manager that takes a load here, as an option; 1 if there is none.
@@ -59,7 +61,9 @@ manager() {
     *) return 1 ;;
     esac
 }
-ask() { command -p timeout 8 systemctl "$scope" "$@" 2>/dev/null; }
+# Where a user's own service manager listens; a login without PAM is not told.
+bus() { : "${XDG_RUNTIME_DIR:=/run/user/$(id -u)}" && export XDG_RUNTIME_DIR; }
+ask() { bus && command -p timeout 8 systemctl "$scope" "$@" 2>/dev/null; }
 unit() { echo "rackproof-load-${1##*/}.service"; }
 # Whether the unit of job $1 still holds anything.
 in_unit() {
@@ -152,6 +156,7 @@ await_start() {
 launch() { # JOB LIMIT
     if scope=$(manager); then
         echo "$scope" >"$1/unit"
+        bus
         ask stop "$(unit "$1")" # one that has lost its record; else there is none
         command -p timeout 10 systemd-run "$scope" --quiet --collect --unit="$(unit "$1")" --property=Type=exec \
             --property=RuntimeMaxSec=$(($2 + 30)) --property=TimeoutStopSec=2 --property=KillMode=control-group \
@@ -170,23 +175,25 @@ facts() {
     say name "$1"
     if [ ! -d "$job" ]; then say known no; return; fi
     say known yes
-    then=$(content "$job/boot") now=$(boot)
+    first "$job/boot"
+    then=$line now=$(boot)
     # What is said before it has begun would look like a load that was lost.
-    if [ -z "$then" ] || [ "$then" = "$now" ]; then await_start "$job"; then=$(content "$job/boot"); fi
+    if [ -z "$then" ] || [ "$then" = "$now" ]; then await_start "$job"; first "$job/boot"; then=$line; fi
     # What ended by itself did so in the boot in which it was started, and what was stopped in that of its stop.
-    if [ -s "$job/stopped" ]; then now=$(content "$job/stopped"); fi
+    if [ -s "$job/stopped" ]; then first "$job/stopped"; now=$line; fi
     if [ -e "$job/rc" ] || [ "$then" = "$now" ]; then say boot same
     elif [ -n "$then" ] && [ -n "$now" ]; then say boot changed
     else say boot unknown; fi
     [ -e "$job/stopped" ] && say stopped yes || say stopped no
-    say ended "$(content "$job/ended")"
+    first "$job/ended"; say ended "$line"
     [ -e "$job/started" ] && say started yes || say started no
-    alive=$(members "$job" | wc -l)
+    alive=0
+    for pid in $(members "$job"); do alive=$((alive + 1)); done
     if [ "$alive" -eq 0 ] && in_unit "$job"; then alive=1; fi
-    say alive "$((alive))"
+    say alive "$alive"
     # Last, since a job writes its result before it goes: none alive and no result is then the truth.
-    say rc "$(content "$job/rc")"
-    say spec "$(content "$job/spec")"
+    first "$job/rc"; say rc "$line"
+    first "$job/spec"; say spec "$line"
 }
 
 case $verb in
