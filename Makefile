@@ -80,7 +80,7 @@ soak: $(VENV)/.dev-stamp ## 72 hours of rack time with a device misbehaving ever
 	$(BIN)/python -m tests.soak --hours 72
 
 # A run mostly waits: it needs less than half a core. A machine with other work takes fewer: make prove JOBS=2.
-JOBS ?= $(shell echo $$((2 * $$(nproc 2>/dev/null || echo 1))))
+JOBS ?= $(shell echo $$((3 * $$(nproc 2>/dev/null || echo 1))))
 
 prove: $(VENV)/.run-stamp ## every fault against the shipped plan: the proof is test_plans/proofs/rack-bench4.json
 	$(BIN)/rackproof prove bench4 --seeds 0 --quick --jobs $(JOBS)
