@@ -284,9 +284,9 @@ def test_trap_default_timeout_is_six_seconds() -> None:
         link = connect_snmp(connection(port, timeout=UNANSWERED))
         assert isinstance(await ends(link.get([(*TABLE, 1, 1)])), Unreachable)
         heard = deaf.asked
-        assert heard <= 2  # on a busy machine the time is over before the engine is made
+        assert 1 <= heard <= 2  # on a busy machine one may be over before it was sent
         assert isinstance(await ends(link.set((*TABLE, 1, 1), 1)), Unreachable)
-        assert deaf.asked <= heard + 1
+        assert deaf.asked == heard + 1
         await link.close()
 
     asyncio.run(to_deaf(deaf, run))
