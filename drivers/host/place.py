@@ -48,6 +48,7 @@ said=$(for base in BASES; do /bin/sh "$at" "$base/jobs" "$@" || exit; done) || e
 if [ -n "$said" ]; then printf '%s\n' "$said"; fi
 if [ "$1" != clean ] || [ -n "$said" ]; then exit 0; fi
 remove 2>/dev/null
+for base in BASES; do if [ -e "$base/jobs" ]; then sleep 0.2; remove 2>/dev/null; fi; done # a renewal was under way
 for base in BASES; do find "$base/jobs" "$base"/job-*.sh "$base"/part.* 2>/dev/null; done
 exit 0
 """

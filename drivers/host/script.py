@@ -310,7 +310,8 @@ clean) # as stop_all; says what is left. Whoever asked removes the records, if n
     ;;
 renew)
     for name in $(known); do
-        [ -e "$root/$name/rc" ] || renew "$root/$name"
+        # One that was stopped needs no lease, and whoever removes its record must not find it come back.
+        [ -e "$root/$name/rc" ] || [ -e "$root/$name/stopped" ] || renew "$root/$name"
     done
     ;;
 *)
