@@ -57,6 +57,8 @@ _STATUS = {
     17: ("notWritable", Failure.REFUSED),
     18: ("inconsistentName", Failure.UNSUPPORTED),
 }
+MAKING = 10.0
+"""Wall seconds for loading the engine's tables and for finding the agent's address: our judgement."""
 _TOO_BIG = 1
 _V3 = 3
 """The message processing model of SNMP v3 (RFC 3411, 5: snmpV3)."""
@@ -117,8 +119,12 @@ class EngineWire:
                 live[number % len(live)].take(oid, value)
 
     async def prepare(self) -> None:
-        """Make the engine, if there is none: on a busy station that takes as long as an agent may for its answer."""
-        await self._ready()
+        """Make the engine, if there is none: on a busy station that takes as long as an agent may for its answer.
+
+        Raises TimeoutError where it is not made within MAKING: a name server may never answer.
+        """
+        async with asyncio.timeout(MAKING):
+            await self._ready()
 
     async def set(self, oid: Oid, value: int) -> None:
         """Write one INTEGER, once. Raises TimeoutError where nothing came back: it may have been done or not."""

@@ -158,6 +158,20 @@ def test_a_renewed_lease_keeps_a_load(machine: Machine) -> None:
     run(machine, scenario, lease=60)
 
 
+def test_a_stopped_load_has_no_lease_to_renew(machine: Machine) -> None:
+    machine.tool("gpu_burn", ENDLESS_BURN)
+
+    async def scenario(host: Host) -> None:
+        await host.start(burn())
+        await host.stop("burn")
+        lease = machine.jobs / "burn" / "lease"
+        lease.unlink()
+        await host.renew()
+        assert not lease.exists()
+
+    run(machine, scenario)
+
+
 def test_a_load_that_takes_no_hint_ends_at_its_limit_all_the_same(machine: Machine) -> None:
     machine.tool("gpu_burn", "trap '' TERM; while :; do sleep 0.1; done")
     machine.tool("timeout", 'shift 2; exec /usr/bin/timeout -k 0.5 "$@"')
