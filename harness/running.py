@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from harness.claim import Terms, claim_rack
+from harness.collecting import seldom_collecting
 from harness.errors import DefinitionError, RackproofError
 from harness.journal.reader import read_journal
 from harness.observing import FinishedRun, LiveOptions, Observer
@@ -214,7 +215,7 @@ def accept(order: Order) -> Outcome:
 
     setup = prepare(order)
     plugins, collection, opening = _plugins(order, setup)
-    with stopping_on_signals(lambda: opening.session, order.output) as stops:
+    with seldom_collecting(), stopping_on_signals(lambda: opening.session, order.output) as stops:
         text = run_plan(order.plan, plugins)
         if opening.session is None:
             if stops.requested:

@@ -89,7 +89,7 @@ def _why_lost(facts: Mapping[str, str]) -> str:
 
 
 def _alive(facts: Mapping[str, str]) -> bool:
-    return facts.get("alive") != "0"
+    return facts.get("alive") != "no"
 
 
 def _code(facts: Mapping[str, str]) -> int | None:

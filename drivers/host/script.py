@@ -48,6 +48,13 @@ members() {
     done
 }
 
+# Whether anything of job $1 runs. Its first process answers for all while it has no result: a host has thousands.
+lives() {
+    first "$1/started"
+    if [ -n "$line" ] && [ ! -e "$1/rc" ] && grep -qsF "RACKPROOF_JOB=$1/" "/proc/$line/environ"; then return 0; fi
+    [ -n "$(members "$1")" ] || in_unit "$1"
+}
+
 # The service manager that takes a load here, as an option; 1 if there is none.
 manager() {
     command -v systemd-run >/dev/null 2>&1 || return 1
@@ -115,7 +122,7 @@ finish_all() {
 }
 
 renew() { uptime >"$1/lease.$$" && mv "$1/lease.$$" "$1/lease"; }
-is_running() { [ ! -e "$1/rc" ] && [ ! -e "$1/stopped" ] && { [ -n "$(members "$1")" ] || in_unit "$1"; }; }
+is_running() { [ ! -e "$1/rc" ] && [ ! -e "$1/stopped" ] && lives "$1"; }
 # Whether job $1 is what a start with key $2 is about: it runs, that very start has made it, or one is enough for ever.
 is_meant() {
     is_running "$1" && return 0
@@ -187,10 +194,7 @@ facts() {
     [ -e "$job/stopped" ] && say stopped yes || say stopped no
     first "$job/ended"; say ended "$line"
     [ -e "$job/started" ] && say started yes || say started no
-    alive=0
-    for pid in $(members "$job"); do alive=$((alive + 1)); done
-    if [ "$alive" -eq 0 ] && in_unit "$job"; then alive=1; fi
-    say alive "$alive"
+    lives "$job" && say alive yes || say alive no
     # Last, since a job writes its result before it goes: none alive and no result is then the truth.
     first "$job/rc"; say rc "$line"
     first "$job/spec"; say spec "$line"
@@ -228,7 +232,7 @@ run) # NAME: this is the process that stays
     name=$1 job=$root/$1
     exec >>"$job/wrapper" 2>&1 </dev/null
     # Only the first: a service manager that was given up may still come.
-    (set -C && uptime >"$job/started") 2>/dev/null || exit 0
+    (set -C && echo $$ >"$job/started") 2>/dev/null || exit 0
     [ -e "$job/stopped" ] && exit 0
     /bin/sh "$0" "$root" watch "$name" $$ </dev/null >/dev/null 2>&1 &
     watch=$!

@@ -7,7 +7,6 @@ signals as a new process has them. What is forked must not have threads.
 from __future__ import annotations
 
 import contextlib
-import gc
 import multiprocessing
 import os
 import signal
@@ -17,6 +16,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from harness.collecting import seldom_collecting
 from harness.registry import DRIVERS, LIVE
 
 MODULES = ("pytest", "harness.commands.run", "harness.running", "harness.session", "harness.quiet")
@@ -32,13 +32,8 @@ def preloaded() -> Iterator[None]:
         # One that cannot be imported says so in the runs, in its own words.
         with contextlib.suppress(ImportError):
             point.load()
-    gc.collect()
-    gc.freeze()
-    try:
+    with seldom_collecting():
         yield
-    finally:
-        # Libraries complain at the end of a process about what was never freed.
-        gc.unfreeze()
 
 
 class Forked:

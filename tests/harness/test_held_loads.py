@@ -19,7 +19,7 @@ BURNED = (
     "\r100.0%  proc'd: 50 (900 Gflop/s) - 51 (900 Gflop/s)   errors: 0 - 0   temps: 60 C - 61 C \n\n"
     "Tested 2 GPUs:\n\tGPU 0: OK\n\tGPU 1: OK\n"
 )
-FACTS = {"known": "yes", "rc": "0", "boot": "same", "alive": "0"}
+FACTS = {"known": "yes", "rc": "0", "boot": "same", "alive": "no"}
 TAKES = "rack, hosts, measure"
 SLOTS = {"tray-01": ["compute_tray", "host"], "tray-02": ["compute_tray", "host"]}
 
