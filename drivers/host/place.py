@@ -22,7 +22,7 @@ for base in BASES; do
     if [ -z "$at" ] && [ -f "$base/$script" ]; then at=$base/$script; fi
     if [ -n "$name" ]; then
         if [ -z "$holder" ] && [ -d "$base/jobs/$name" ]; then holder=$base; fi
-    elif [ -d "$base/jobs" ] || grep -qsF "RACKPROOF_JOB=$base/" /proc/[0-9]*/environ; then
+    elif [ -n "$some" ] || [ -d "$base/jobs" ] || grep -qsF "RACKPROOF_JOB=$base/" /proc/[0-9]*/environ; then
         some=yes # a load goes on for a while even where somebody has removed its record
     fi
 done

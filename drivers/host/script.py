@@ -50,6 +50,7 @@ members() {
 
 # Whether anything of job $1 runs. Its first process answers for all while it has no result: a host has thousands.
 lives() {
+    [ "${crowd-some}" ] || { in_unit "$1"; return; }
     first "$1/started"
     if [ -n "$line" ] && [ ! -e "$1/rc" ] && grep -qsF "RACKPROOF_JOB=$1/" "/proc/$line/environ"; then return 0; fi
     [ -n "$(members "$1")" ] || in_unit "$1"
@@ -299,9 +300,13 @@ stop) # NAME
     fi
     facts "$1"
     ;;
-list) for name in $(known); do facts "$name"; done ;;
+list)
+    crowd=$(members "$root") # none of all of them is none of each
+    for name in $(known); do facts "$name"; done
+    ;;
 stop_all)
     finish_all
+    crowd=$(members "$root")
     for name in $(known); do
         tidy "$root/$name" >&2
         facts "$name"
