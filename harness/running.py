@@ -27,7 +27,8 @@ from harness.registry import build_drivers, check_keys, driver_tiers, open_obser
 from harness.resuming.resumption import find_broken, resumption
 from harness.safety.watchdog import Charge, Watchdog
 from harness.secrets import resolve
-from harness.session import RackSession, Setup, software
+from harness.session import RackSession
+from harness.setup import Setup, software
 from harness.verdict import RunSummary, Verdict, fold
 
 FREE_SPACE = 64 * 2**20

@@ -10,13 +10,9 @@ import concurrent.futures
 import contextlib
 import platform
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.claim import Claim
-from harness.clock import Clock
 from harness.connection import Driver
 from harness.each import each, end_within
 from harness.errors import DeviceError, RackproofError
@@ -24,48 +20,24 @@ from harness.evidence import Evidence
 from harness.journal import events as e
 from harness.loop import RackLoop, run_aside
 from harness.observing import Audience, Observer
-from harness.proof.finding import ProofFound
 from harness.quantities import Sample
-from harness.rack.definition import RackDefinition
 from harness.resuming.fingerprints import fingerprint
 from harness.resuming.resumption import Resumption
 from harness.resuming.taking_up import TakingUp
 from harness.safety.guard import Guard, Run
 from harness.safety.takeover import FILE as TAKEOVER
-from harness.safety.watchdog import Charge, DarkOutlets, Watchdog
+from harness.safety.watchdog import DarkOutlets, Watchdog
+from harness.setup import Setup, software
 from harness.verdict import Verdict, fold
 from harness.watching import RackWatch
 from harness.workload import Workload
 
 T = TypeVar("T")
 
-PACKAGES = ("rackproof", "pytest", "redfish", "pysnmp", "pymodbus", "pyserial", "paramiko", "duckdb")
 CLOSING_TIME = 5.0
 """Wall seconds for tasks and drivers to let go."""
 CANCEL_AGAIN = 0.2
 """Wall seconds after which a step that was cancelled and goes on is cancelled again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """All that a session is made of, prepared and checked before anything is contacted."""
-
-    definition: RackDefinition
-    drivers: Mapping[str, Driver]
-    tiers: Mapping[str, str]
-    clock: Clock
-    run_id: str
-    run_dir: Path
-    operator: str = ""
-    proof: ProofFound | None = None
-    charge: Charge | None = None
-    """What a watchdog is given of the run; None for a run without one."""
-    ordered: Mapping[str, str] = field(default_factory=dict)
-    """The files that the run was ordered with, for whoever resumes it."""
-    resumption: Resumption | None = None
-    """How a run that broke goes on; None for a new one."""
-    claim: Claim | None = None
-    """How this station holds the rack; the session's from now on."""
 
 
 class RackSession:
@@ -379,8 +351,3 @@ class RackSession:
                 self.evidence.record(
                     e.Noted(f"no lease of {name} could be renewed, its loads will end by themselves: {error}")
                 )
-
-
-def software() -> dict[str, str]:
-    """What this station runs: package to version."""
-    return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}

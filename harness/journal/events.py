@@ -4,12 +4,16 @@ Each event is a frozen dataclass of plain JSON values; `EVENTS` maps its name in
 is the only source of every report, so whatever a report must say has to be an event.
 """
 
-# ruff: noqa: PLC0414  - events of a break are given on under their own names
+# ruff: noqa: PLC0414  - events of safety and of a break are given on under their own names
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, get_args
 
+from harness.journal.alarms import MadeSafe as MadeSafe
+from harness.journal.alarms import SafetyAction as SafetyAction
+from harness.journal.alarms import StopRequested as StopRequested
+from harness.journal.alarms import Tripped as Tripped
 from harness.journal.breaks import Claimed as Claimed
 from harness.journal.breaks import ClockJumped as ClockJumped
 from harness.journal.breaks import Fingerprinted as Fingerprinted
@@ -240,53 +244,6 @@ class Attached:
 
 
 @dataclass(frozen=True, slots=True)
-class Tripped:
-    """An interlock fired. `blames`: rack or rig."""
-
-    durable: ClassVar[bool] = True
-    interlock: str
-    subject: str
-    value: Value | None
-    unit: str
-    bounds: str
-    blames: str
-    text: str
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class SafetyAction:
-    """One action of `make_safe` on one device, confirmed by reading back or not."""
-
-    durable: ClassVar[bool] = True
-    device: str
-    action: str
-    confirmed: bool
-    text: str
-    took: float
-    """Wall seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class MadeSafe:
-    """`make_safe` is over; `confirmed` only if every action was."""
-
-    durable: ClassVar[bool] = True
-    reason: str
-    confirmed: bool
-    unconfirmed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StopRequested:
-    """Somebody stopped the run: Ctrl-C, SIGTERM, a full disk."""
-
-    durable: ClassVar[bool] = True
-    by: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Noted:
     """A remark worth keeping, without bearing on the verdict."""
 
@@ -335,40 +292,7 @@ Event = (
     | RunFinished
 )
 
-EVENTS: dict[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (
-        RunStarted,
-        Planned,
-        ProofChecked,
-        StepStarted,
-        Progressed,
-        Measured,
-        Inventoried,
-        DeviceFailed,
-        StepFinished,
-        DeviceLost,
-        DeviceBack,
-        SegmentSealed,
-        TelemetryCounted,
-        Attached,
-        Tripped,
-        SafetyAction,
-        MadeSafe,
-        StopRequested,
-        Claimed,
-        Fingerprinted,
-        Kept,
-        Switched,
-        ClockJumped,
-        TelemetryLost,
-        Resumed,
-        TakenUp,
-        WatchdogActed,
-        Noted,
-        RunFinished,
-    )
-}
+EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,34 +309,3 @@ class Entry:
     mono: float
     previous: str
     event: Event
-
-
-def event_from_json(kind: str, body: dict[str, Any]) -> Event:
-    """Rebuild an event; raises ValueError on an unknown kind, missing or surplus field."""
-    if kind not in EVENTS:
-        raise ValueError(f"unknown event {kind!r}")
-    known = {f.name for f in fields(EVENTS[kind])}
-    if not set(body) <= known:
-        raise ValueError(f"{kind} has no field {sorted(set(body) - known)[0]!r}")
-    body = dict(body)
-    try:
-        if kind == "Planned":
-            body["steps"] = tuple(PlannedStep(**{**s, "measures": tuple(s["measures"])}) for s in body["steps"])
-        elif kind == "Measured":
-            limit = dict(body["limit"])
-            limit["allowed"] = None if limit.get("allowed") is None else tuple(limit["allowed"])
-            body["limit"] = LimitUsed(**limit)
-        elif kind == "Inventoried":
-            body["parts"] = tuple(FoundPart(**part) for part in body["parts"])
-        elif kind == "ProofChecked":
-            body |= {name: tuple(body[name]) for name in ("reasons", "remarks")}
-        elif kind == "MadeSafe":
-            body["unconfirmed"] = tuple(body["unconfirmed"])
-        elif kind == "StepFinished":
-            body["touched"] = tuple(body.get("touched", ()))
-        elif kind == "TakenUp":
-            body["stands"] = tuple(body["stands"])
-            body["again"] = tuple(Repeated(**again) for again in body["again"])
-        return EVENTS[kind](**body)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{kind} is not well formed: {error}") from error

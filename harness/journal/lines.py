@@ -11,7 +11,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from harness.journal.events import Entry, event_from_json
+from harness.journal.decoding import event_from_json
+from harness.journal.events import Entry
 
 FIRST = "0" * 64
 """What `prev` holds in the first line."""

@@ -28,7 +28,8 @@ from harness.quiet import run_plan
 from harness.rack.definition import RackDefinition, offline_definition
 from harness.rack.load import load_model
 from harness.running import Outcome
-from harness.session import RackSession, Setup
+from harness.session import RackSession
+from harness.setup import Setup
 from harness.verdict import RunSummary, Verdict, fold
 
 PACE = 20.0

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.journal import events as e
+from harness.journal.decoding import event_from_json
 from harness.journal.lines import FIRST, KEYS, decode, digest, encode, is_canonical
 from harness.journal.reader import CorruptJournal, Journal, read_journal
 
@@ -113,7 +114,7 @@ def test_what_an_event_leaves_out_is_empty() -> None:
     """So is what a journal of an earlier release does not hold."""
     assert e.LimitUsed("k", "W", "b", "s") == e.LimitUsed("k", "W", "b", "s", None, None, None, 0.0, None)
     assert e.StepFinished("a", "completed") == e.StepFinished("a", "completed", "", ())
-    assert e.event_from_json("StepFinished", {"step": "a", "outcome": "error"}) == e.StepFinished("a", "error", "", ())
+    assert event_from_json("StepFinished", {"step": "a", "outcome": "error"}) == e.StepFinished("a", "error", "", ())
     assert (e.Noted("x").step, e.Fingerprinted("d", "s", "1").text) == ("", "")
     assert e.RunStarted("r", {}, "", {}, {}, False, "", "").ordered == {}
 
@@ -125,17 +126,17 @@ MEASURED = {
 
 
 def test_a_limit_in_a_measurement_may_leave_out_what_it_allows() -> None:
-    found = e.event_from_json("Measured", MEASURED | {"limit": LIMIT})
+    found = event_from_json("Measured", MEASURED | {"limit": LIMIT})
     assert isinstance(found, e.Measured)
     assert found.limit == e.LimitUsed("k", "W", "b", "s")
-    listed = e.event_from_json("Measured", MEASURED | {"limit": LIMIT | {"allowed": [1, 2]}})
+    listed = event_from_json("Measured", MEASURED | {"limit": LIMIT | {"allowed": [1, 2]}})
     assert isinstance(listed, e.Measured)
     assert listed.limit.allowed == (1, 2)
 
 
 def test_a_body_is_left_as_it_was() -> None:
     body: dict[str, Any] = {"reason": "r", "confirmed": True, "unconfirmed": ["a"]}
-    assert e.event_from_json("MadeSafe", body) == e.MadeSafe("r", True, ("a",))
+    assert event_from_json("MadeSafe", body) == e.MadeSafe("r", True, ("a",))
     assert body["unconfirmed"] == ["a"]
 
 
@@ -156,7 +157,7 @@ def test_a_body_is_left_as_it_was() -> None:
 )
 def test_an_event_of_another_shape_is_refused(kind: str, body: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        e.event_from_json(kind, body)
+        event_from_json(kind, body)
 
 
 # --- reader ----------------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ COVERING: Final[dict[str, list[str]]] = {
     "harness/journal/lines.py": _JOURNAL,
     "harness/journal/reader.py": _JOURNAL,
     "harness/journal/writer.py": _JOURNAL,
+    "harness/journal/alarms.py": _JOURNAL,
+    "harness/journal/decoding.py": _JOURNAL,
     "harness/journal/events.py": _JOURNAL,
     "harness/journal/breaks.py": _JOURNAL,
     "harness/journal/sittings.py": [f"{_H}/test_journal_sittings.py", f"{_H}/test_journal_changes.py"],
