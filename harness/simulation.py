@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from harness.errors import DefinitionError
+from harness.proof.campaign import Running
+from harness.proof.forked import RACK, Forked, is_preloaded
 
 PACE = 20.0
 """Rack seconds per wall second, unless asked otherwise: a plan of a quarter of an hour in less than a minute."""
@@ -42,19 +44,15 @@ def simulator_command(model: Path, *arguments: str) -> list[str]:
 def simulated_rack(simulation: Simulation, folder: Path, output: TextIO) -> Iterator[Path]:
     """Run a simulated rack while inside; yields its bay file. Raises DefinitionError with what it complained about."""
     bay = folder / "bay.yaml"
-    command = simulator_command(simulation.model, "--seed", str(simulation.seed), "--pace", str(simulation.pace))
-    command += ["--bay-out", str(bay), "--dir", str(folder)]
+    words = ["--seed", str(simulation.seed), "--pace", str(simulation.pace)]
+    words += ["--bay-out", str(bay), "--dir", str(folder)]
     for fault in simulation.faults:
-        command += ["--fault", fault]
+        words += ["--fault", fault]
     if simulation.replay is not None:
-        command += ["--replay", str(simulation.replay)]
-    command += ["--parent-pid", str(os.getpid())]
+        words += ["--replay", str(simulation.replay)]
+    words += ["--parent-pid", str(os.getpid())]
     said = folder / "simulator.log"
-    with said.open("wb") as log:
-        # A session of its own: Ctrl-C at the station must not take the rack away while it is being made safe.
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and package
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+    process = _start(simulation.model, words, said)
     try:
         _wait_until_ready(process, bay, said, output)
         yield bay
@@ -62,7 +60,17 @@ def simulated_rack(simulation: Simulation, folder: Path, output: TextIO) -> Iter
         _end(process)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], bay: Path, said: Path, output: TextIO) -> None:
+def _start(model: Path, words: Sequence[str], said: Path) -> Running:
+    """In a session of its own: Ctrl-C at the station must not take the rack away while it is being made safe."""
+    if is_preloaded():
+        return Forked(RACK, [str(model), *words], said)
+    with said.open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and package
+            simulator_command(model, *words), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _wait_until_ready(process: Running, bay: Path, said: Path, output: TextIO) -> None:
     began = time.monotonic()
     told = False
     while not bay.exists():
@@ -79,11 +87,11 @@ def _wait_until_ready(process: subprocess.Popen[bytes], bay: Path, said: Path, o
         time.sleep(0.05)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Running) -> None:
     if process.poll() is None:
-        process.terminate()
-        try:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)

@@ -21,7 +21,7 @@ from harness.errors import DefinitionError
 from harness.plugin.collection import Collection
 from harness.proof.campaign import Finished, Job, run_all
 from harness.proof.digests import digests
-from harness.proof.forked import Forked, preloaded
+from harness.proof.forked import RUN, Forked, preloaded
 from harness.proof.judging import function_of, judge_fault, judge_seed
 from harness.proof.ledger import Ledger, about
 from harness.proof.matrix import Proof
@@ -168,7 +168,7 @@ def _run(jobs: Sequence[Job], arguments: argparse.Namespace, subject: _Subject, 
         line = ["run", "--simulate", str(subject.model), "--plan", str(subject.plan)]
         line += ["--seed", str(job.seed), "--pace", f"{arguments.pace:g}", "--runs", str(runs), "--json"]
         line += ["--parent-pid", str(os.getpid()), "--no-reports"]
-        return Forked([*line, *(["--fault", job.fault.spec] if job.fault else [])], said)
+        return Forked(RUN, [*line, *(["--fault", job.fault.spec] if job.fault else [])], said, has_forks=True)
 
     running, limit = subject.blank.running, LIMIT * max(1.0, PACE / arguments.pace)
     with contextlib.ExitStack() as stack:

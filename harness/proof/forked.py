@@ -1,7 +1,7 @@
-"""A run as a fork of the proof: what all of them import is imported once, which is a good part of a short run.
+"""A run as a fork of the proof, and its rack as one of the run: what all of them import is imported once.
 
-It is as much of its own as one that was started anew: a session, its own output, nothing on standard input, and the
-signals as a new process has them. What is forked must not have threads.
+That is a good part of a short run. A fork is as much of its own as a process that was started anew: a session, its own
+output, nothing on standard input, and the signals as a new process has them. What is forked must not have threads.
 """
 
 from __future__ import annotations
@@ -19,28 +19,43 @@ from pathlib import Path
 from harness.collecting import seldom_collecting
 from harness.registry import DRIVERS, LIVE
 
-MODULES = ("pytest", "harness.commands.run", "harness.running", "harness.session", "harness.quiet")
+RUN = "harness.cli:run"
+"""Above this room, and reached by name, as the command does."""
+RACK = "fixtures.__main__:main"
+MODULES = ("pytest", "harness.commands.run", "harness.running", "harness.session", "harness.quiet", "fixtures.rack")
 _FORK = multiprocessing.get_context("fork")
+_preloaded = False
+
+
+def is_preloaded() -> bool:
+    """Whether this process, or one that it is a fork of, has imported all beforehand."""
+    return _preloaded
 
 
 @contextlib.contextmanager
 def preloaded() -> Iterator[None]:
-    """Import what every run imports, drivers included; the forks of the meantime never collect what is there now."""
-    for name in MODULES:
+    """Import what every run and its rack import, drivers included; forks never collect what is there now."""
+    global _preloaded  # noqa: PLW0603 - a property of the process, which its forks have too
+    for name in (*MODULES, RUN.partition(":")[0], RACK.partition(":")[0]):
         import_module(name)
     for point in (*entry_points(group=DRIVERS), *entry_points(group=LIVE)):
         # One that cannot be imported says so in the runs, in its own words.
         with contextlib.suppress(ImportError):
             point.load()
     with seldom_collecting():
-        yield
+        _preloaded = True
+        try:
+            yield
+        finally:
+            _preloaded = False
 
 
 class Forked:
-    """`rackproof ARGUMENTS` in a process of its own, like a Popen: `said` gets both its outputs."""
+    """A program with its ARGUMENTS in a process of its own, like a Popen: `said` gets both its outputs."""
 
-    def __init__(self, arguments: Sequence[str], said: Path) -> None:
-        self._process = _FORK.Process(target=_become, args=(tuple(arguments), said))
+    def __init__(self, program: str, arguments: Sequence[str], said: Path, *, has_forks: bool = False) -> None:
+        """The `program` is a MODULE:FUNCTION that takes arguments; one that has no forks ends with this process."""
+        self._process = _FORK.Process(target=_become, args=(program, tuple(arguments), said), daemon=not has_forks)
         self._process.start()
 
     @property
@@ -69,8 +84,8 @@ class Forked:
                 os.kill(self.pid, number)
 
 
-def _become(arguments: Sequence[str], said: Path) -> None:
-    """Turn this fork into `rackproof ARGUMENTS`; what is above this room is reached by name, as the command does."""
+def _become(program: str, arguments: Sequence[str], said: Path) -> None:
+    """Turn this fork into a program."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
@@ -78,4 +93,5 @@ def _become(arguments: Sequence[str], said: Path) -> None:
         os.dup2(nothing.fileno(), 0)
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.exit(import_module("harness.cli").run(arguments))
+    module, _, function = program.partition(":")
+    sys.exit(getattr(import_module(module), function)(arguments))
