@@ -21,3 +21,9 @@ def test_the_shipped_plan_catches_every_fault_that_the_simulated_rack_has() -> N
     assert {result.fault.name for result in proof.faults} == {fault["name"] for fault in known}
     assert [result.fault.spec for result in proof.faults if result.catch in (Catch.MISSED, Catch.NOT_RUN)] == []
     assert proof.count(Catch.RIGHT) >= RIGHT_SHARE * len(proof.faults)
+
+
+def test_the_shipped_plan_accused_no_sound_rack() -> None:
+    proof = decode(path_beside(PLANS / "rack", "bench4").read_bytes())
+    assert len(proof.healthy) == len(proof.judged) > 0
+    assert proof.false_alarms == ()
