@@ -204,7 +204,8 @@ class SshWire:
         ready = select.poll()
         ready.register(channel.fileno(), select.POLLIN)
         while True:
-            moved = False
+            # Looked at first: whatever comes has come before the close.
+            moved, closed = False, channel.closed
             if channel.recv_ready():
                 out += channel.recv(BLOCK)
                 moved = True
@@ -227,7 +228,7 @@ class SshWire:
                 if code < 0:
                     raise EOFError("the command ended without an exit status")
                 return Completed(code, out.decode(errors="replace"), err.decode(errors="replace"))
-            if not moved and channel.closed:
+            if not moved and closed:
                 raise EOFError("the channel closed before the command ended")
             if remaining <= 0 or job.abandoned.is_set():
                 self._doubtful = True

@@ -80,7 +80,9 @@ def host(bench: Bench, sweeps: list[int], corrected: tuple[int, ...] = (0, 0, 0)
         # The station counts until it last saw the load run: it is told once more when there was enough to see.
         over = told[0] and bench.clock.elapsed() - begun >= load.seconds
         told[0] = len(read) >= 2 and sweeps[0] - read[1] >= ENOUGH
-        facts = {"name": name, "known": "yes", "boot": "same"} | ({"rc": "0", "alive": "0"} if over else {"alive": "1"})
+        facts = {"name": name, "known": "yes", "boot": "same"} | (
+            {"rc": "0", "alive": "no"} if over else {"alive": "yes"}
+        )
         return job_of(facts, BURNED, Spec.of(load))
 
     def start(load: Load) -> Job:

@@ -53,7 +53,7 @@ def run(bench: Bench, rack: RackDefinition, text: str, code: int = 0, **facts: s
     asked: list[Load] = []
 
     def job(name: str) -> Job:
-        known = {"name": name, "known": "yes", "rc": str(code), "boot": "same", "alive": "0"} | facts
+        known = {"name": name, "known": "yes", "rc": str(code), "boot": "same", "alive": "no"} | facts
         return job_of(known, text, Spec.of(asked[-1]))
 
     def start(load: Load) -> Job:
@@ -153,7 +153,7 @@ def test_a_load_that_never_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
     loads = {"diagnostic": {"kind": "accelerator", "tool": "dcgmi-diag", "seconds": 1, "limit": 2}}
     rack = bench.rack(JUDGED, loads=loads)
     bench.passes(run(bench, rack, GOOD))
-    endless = run(bench, rack, GOOD, rc="", alive="4711")
+    endless = run(bench, rack, GOOD, rc="", alive="yes")
     assert endless.steps[0].measurements == ()
     bench.ends(endless, Verdict.INCONCLUSIVE, "it still runs, and its limit of 2 s is over")
 

@@ -12,6 +12,7 @@ Those of the login are in test_paramiko_login_traps.py.
 | closing a channel leaves its process running | test_trap_closing_a_channel_kills_nothing |
 | keep-alive does not notice a stuck peer | test_trap_keepalive_does_not_notice_a_stuck_peer |
 | MaxSessions 10: the eleventh channel fails | test_trap_eleventh_session |
+| an end, and the channel's close, may come between two looks at it | test_trap_an_end_between_two_looks |
 | a login without a terminal has no /usr/sbin in its PATH | test_trap_path_without_sbin |
 """
 
@@ -22,6 +23,8 @@ import asyncio
 import inspect
 import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,7 @@ from tests.drivers.ssh_peer import (
     PASSWORD,
     Host,
     Process,
+    connection,
     logged_in,
     saying,
     serving,
@@ -244,6 +248,27 @@ def test_trap_eleventh_session() -> None:
             assert (await wire.run("true")).exit_code == 0
 
     run(scenario)
+
+
+class Ending(paramiko.Channel):
+    """A command that prints, ends and closes its channel while it is being asked whether it has ended."""
+
+    def exit_status_ready(self) -> bool:
+        ready = super().exit_status_ready()
+        if not ready:
+            self._feed(b"late")  # type: ignore[attr-defined]
+            self.exit_status, self.eof_received = 3, True
+            with self.lock:
+                self._set_closed()  # type: ignore[attr-defined]
+        return ready
+
+
+def test_trap_an_end_between_two_looks() -> None:
+    """What has ended well is no link that broke off, whenever its end comes."""
+    job = ssh._Command("true", "run true", time.monotonic() + 30.0, threading.Event())
+    wire = ssh.SshWire(ssh.SshTarget.of(connection(1)))
+    done = wire._drain(Ending(0), job)
+    assert (done.exit_code, done.out) == (3, "late")
 
 
 def test_trap_path_without_sbin() -> None:
